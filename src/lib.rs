@@ -1,0 +1,4 @@
+//! llm-wrapper.
+pub mod error;
+pub mod protocol;
+pub mod wire;

@@ -1,0 +1,662 @@
+//! The head of a request or response (RFC 9112 sections 2 to 5): parse it, look fields up, write one.
+//! A head is one byte buffer and ranges into it, so parsing allocates nothing per field, and a reused head nothing at all.
+//! The strict choice is always ours: CRLF only, no obs-fold, no white space before a colon, one valid Host.
+
+use crate::error::{Fault, Kind};
+use std::mem::MaybeUninit;
+
+/// A head larger than this is refused with 431. Offsets into it fit 16 bits.
+pub const HEAD_BYTES_MAX: usize = 65_535;
+/// A request line longer than this is refused with 414 (RFC 9112 3 wants 8,000 allowed).
+pub const REQUEST_LINE_BYTES_MAX: usize = 16_384;
+/// More fields than this are refused with 431. The largest client seen sends 40.
+pub const FIELDS_MAX: usize = 128;
+/// Bytes of empty lines that are ignored before a request line (RFC 9112 2.2).
+pub const EMPTY_LINE_BYTES_MAX: usize = 8;
+
+/// A request method. Names are case-sensitive (RFC 9110 9.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Options,
+    Connect,
+    Trace,
+    /// Any other token.
+    Other,
+}
+
+impl Method {
+    /// The method of that name.
+    pub fn of(name: &str) -> Method {
+        match name {
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            "POST" => Method::Post,
+            "PUT" => Method::Put,
+            "PATCH" => Method::Patch,
+            "DELETE" => Method::Delete,
+            "OPTIONS" => Method::Options,
+            "CONNECT" => Method::Connect,
+            "TRACE" => Method::Trace,
+            _ => Method::Other,
+        }
+    }
+
+    /// Its name; `Other` has lost it and says `OTHER`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+            Method::Options => "OPTIONS",
+            Method::Connect => "CONNECT",
+            Method::Trace => "TRACE",
+            Method::Other => "OTHER",
+        }
+    }
+}
+
+/// HTTP/1.0 or HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub enum Version {
+    Http10,
+    #[default]
+    Http11,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u16,
+    len: u16,
+}
+
+impl Span {
+    /// Where `part`, a slice of `whole`, lies in it.
+    fn within(whole: &[u8], part: &[u8]) -> Span {
+        // Both come from the same parse of `whole`, at most HEAD_BYTES_MAX long, so the offset fits.
+        let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+        if part.is_empty() {
+            Span::default()
+        } else {
+            Span {
+                start: start as u16,
+                len: part.len() as u16,
+            }
+        }
+    }
+
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.start as usize..self.start as usize + self.len as usize]
+    }
+}
+
+/// The fields of a head, in the order they came.
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    bytes: Vec<u8>,
+    fields: Vec<(Span, Span)>,
+}
+
+impl Headers {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.fields.clear();
+    }
+
+    /// The first value of that name, compared without case.
+    pub fn get<'h>(&'h self, name: &str) -> Option<&'h [u8]> {
+        self.iter()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// The first value of that name, if it is visible ASCII.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)
+            .and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// Every value of that name, in order.
+    pub fn all<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+        self.iter()
+            .filter(move |(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Every field: its name as it was spelt, and its value without surrounding white space.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.iter().map(|(name, value)| {
+            let name = std::str::from_utf8(name.of(&self.bytes)).unwrap_or_default(); // a token, so ASCII: checked by httparse
+            (name, value.of(&self.bytes))
+        })
+    }
+
+    /// Whether a comma-separated list field, possibly given several times, holds that word (RFC 9110 5.6.1).
+    pub fn lists(&self, name: &str, word: &str) -> bool {
+        self.all(name)
+            .any(|value| list_items(value).any(|item| item.eq_ignore_ascii_case(word.as_bytes())))
+    }
+}
+
+/// The items of a comma-separated list field, trimmed, empty ones left out.
+pub fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|&b| b == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|item| !item.is_empty())
+}
+
+/// A request's head.
+#[derive(Clone, Debug, Default)]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// The version.
+    pub version: Version,
+    /// The fields.
+    pub headers: Headers,
+    method_name: Span,
+    target: Span,
+}
+
+impl RequestHead {
+    /// The request target as it was sent.
+    pub fn target(&self) -> &str {
+        std::str::from_utf8(self.target.of(&self.headers.bytes)).unwrap_or_default() // checked in parse_request
+    }
+
+    /// The method's name as it was sent.
+    pub fn method_name(&self) -> &str {
+        std::str::from_utf8(self.method_name.of(&self.headers.bytes)).unwrap_or_default() // a token, checked by httparse
+    }
+
+    /// The target's path: without query, and without scheme and authority where it was sent in absolute form.
+    pub fn path(&self) -> &str {
+        let origin = self.origin_form();
+        origin.split(['?', '#']).next().unwrap_or_default()
+    }
+
+    /// The target's query without its `?`, if there is one.
+    pub fn query(&self) -> Option<&str> {
+        self.origin_form().split_once('?').map(|(_, query)| query)
+    }
+
+    /// The authority the request is for: that of an absolute-form target wins over Host (RFC 9112 3.2.2).
+    pub fn authority(&self) -> Option<&str> {
+        match absolute(self.target()) {
+            Some((authority, _)) => Some(authority),
+            None => self.headers.text("host"),
+        }
+    }
+
+    fn origin_form(&self) -> &str {
+        match absolute(self.target()) {
+            Some((_, "")) => "/",
+            Some((_, rest)) => rest,
+            None => self.target(),
+        }
+    }
+
+    /// Whether the connection may serve another request after this one (RFC 9112 9.3).
+    pub fn keeps_alive(&self) -> bool {
+        keeps_alive(self.version, &self.headers)
+    }
+}
+
+/// A response's head.
+#[derive(Clone, Debug, Default)]
+pub struct ResponseHead {
+    /// The status code.
+    pub status: u16,
+    /// The version.
+    pub version: Version,
+    /// The fields.
+    pub headers: Headers,
+}
+
+impl ResponseHead {
+    /// Whether the connection may serve another request after this one (RFC 9112 9.3).
+    pub fn keeps_alive(&self) -> bool {
+        keeps_alive(self.version, &self.headers)
+    }
+}
+
+fn keeps_alive(version: Version, headers: &Headers) -> bool {
+    match version {
+        Version::Http11 => !headers.lists("connection", "close"),
+        Version::Http10 => {
+            headers.lists("connection", "keep-alive") && !headers.lists("connection", "close")
+        }
+    }
+}
+
+/// Splits `http://authority/rest` or `https://…`; None for any other form.
+fn absolute(target: &str) -> Option<(&str, &str)> {
+    let (scheme, after) = target.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return None;
+    }
+    let end = after.find(['/', '?', '#']).unwrap_or(after.len());
+    Some((&after[..end], &after[end..]))
+}
+
+/// Remembers how far an incomplete head was searched, so that a head which arrives byte by byte is searched once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Searched {
+    to: usize,
+    line_checked: bool,
+}
+
+/// The length of the head that `input` begins with, its empty line included. None: not complete yet.
+/// A line feed without a carriage return before it is refused here (http.md 3: bare LF nowhere).
+pub fn find_end(input: &[u8], searched: &mut Searched) -> Result<Option<usize>, Fault> {
+    let mut at = searched.to;
+    while let Some(offset) = input[at..].iter().position(|&b| b == b'\n') {
+        let lf = at + offset;
+        if lf == 0 || input[lf - 1] != b'\r' {
+            return Err(Fault::bad("a line of the head ends in a bare line feed"));
+        }
+        if lf >= 3 && input[lf - 2] == b'\n' {
+            searched.to = lf + 1;
+            return Ok(Some(lf + 1));
+        }
+        at = lf + 1;
+    }
+    searched.to = input.len();
+    if input.len() > HEAD_BYTES_MAX {
+        return Err(Fault::new(
+            Kind::HeadTooLarge,
+            format!("the head is larger than {HEAD_BYTES_MAX} bytes"),
+        ));
+    }
+    Ok(None)
+}
+
+/// How many bytes of empty lines stand before a request line. More than a few are refused.
+pub fn leading_empty_lines(input: &[u8]) -> Result<usize, Fault> {
+    let mut at = 0;
+    while input[at..].starts_with(b"\r\n") {
+        at += 2;
+        if at > EMPTY_LINE_BYTES_MAX {
+            return Err(Fault::bad("too many empty lines before the request line"));
+        }
+    }
+    Ok(at)
+}
+
+/// Parses the request head that `input` begins with into `head`, whose buffers are reused.
+/// Gives how many bytes it took, leading empty lines included; None: not complete yet.
+/// What can never become a request (HTTP/2's preface, a TLS hello, a PROXY header) is refused as soon as it shows.
+pub fn parse_request(
+    input: &[u8],
+    searched: &mut Searched,
+    head: &mut RequestHead,
+) -> Result<Option<usize>, Fault> {
+    let skip = leading_empty_lines(input)?;
+    if skip > 0 && searched.to < skip {
+        searched.to = skip;
+    }
+    let rest = &input[skip..];
+    let Some(&first) = rest.first() else {
+        return Ok(None);
+    };
+    if first == b'\r' {
+        return if rest.len() == 1 {
+            Ok(None)
+        } else {
+            Err(Fault::bad("a bare carriage return before the request line"))
+        };
+    }
+    if !searched.line_checked {
+        check_first_line(rest, searched)?;
+    }
+    let mut local = Searched {
+        to: searched.to - skip.min(searched.to),
+        line_checked: true,
+    };
+    let found = find_end(rest, &mut local);
+    searched.to = local.to + skip;
+    let Some(end) = found? else { return Ok(None) };
+    if end > HEAD_BYTES_MAX {
+        return Err(Fault::new(
+            Kind::HeadTooLarge,
+            format!("the head is larger than {HEAD_BYTES_MAX} bytes"),
+        ));
+    }
+
+    head.headers.clear();
+    head.headers.bytes.extend_from_slice(&rest[..end]);
+    let bytes = &head.headers.bytes;
+    let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(bytes, &mut slots) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => {
+            return Err(Fault::bad("the request head ends inside a line"));
+        }
+        Err(error) => return Err(parse_fault(error)),
+    }
+    let method = request.method.unwrap_or_default();
+    let target = request.path.unwrap_or_default();
+    head.method = Method::of(method);
+    head.version = if request.version == Some(0) {
+        Version::Http10
+    } else {
+        Version::Http11
+    };
+    head.method_name = Span::within(bytes, method.as_bytes());
+    head.target = Span::within(bytes, target.as_bytes());
+    for field in request.headers.iter() {
+        let spans = (
+            Span::within(bytes, field.name.as_bytes()),
+            Span::within(bytes, field.value.trim_ascii()),
+        );
+        head.headers.fields.push(spans);
+    }
+    check_request(head)?;
+    Ok(Some(skip + end))
+}
+
+/// Refuses what cannot be an HTTP/1.x request line, before the rest of the head has come.
+fn check_first_line(rest: &[u8], searched: &mut Searched) -> Result<(), Fault> {
+    if !rest[0].is_ascii_alphanumeric() && !b"!#$%&'*+-.^_`|~".contains(&rest[0]) {
+        return Err(Fault::bad(
+            "this is not an HTTP/1.1 request (TLS is not spoken on this port)",
+        ));
+    }
+    let Some(lf) = rest.iter().position(|&b| b == b'\n') else {
+        if rest.len() > REQUEST_LINE_BYTES_MAX {
+            return Err(Fault::new(
+                Kind::UriTooLong,
+                format!("the request line is longer than {REQUEST_LINE_BYTES_MAX} bytes"),
+            ));
+        }
+        return Ok(());
+    };
+    if lf > REQUEST_LINE_BYTES_MAX {
+        return Err(Fault::new(
+            Kind::UriTooLong,
+            format!("the request line is longer than {REQUEST_LINE_BYTES_MAX} bytes"),
+        ));
+    }
+    let line = rest[..lf].strip_suffix(b"\r").unwrap_or(&rest[..lf]);
+    if !line.ends_with(b" HTTP/1.1") && !line.ends_with(b" HTTP/1.0") {
+        let version = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
+        return Err(if version.starts_with(b"HTTP/") && version.len() > 5 {
+            Fault::new(
+                Kind::BadVersion,
+                "only HTTP/1.1 and HTTP/1.0 are spoken here",
+            )
+        } else {
+            Fault::bad("the request line does not end in HTTP/1.1")
+        });
+    }
+    searched.line_checked = true;
+    Ok(())
+}
+
+fn check_request(head: &RequestHead) -> Result<(), Fault> {
+    let target = head.target();
+    if target.bytes().any(|b| b <= b' ' || b == 0x7f)
+        || std::str::from_utf8(head.target.of(&head.headers.bytes)).is_err()
+    {
+        return Err(Fault::bad(
+            "the request target holds a character that must be percent-encoded",
+        ));
+    }
+    let mut hosts = head.headers.all("host");
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Fault::bad("more than one Host field"));
+    }
+    match host {
+        None if head.version == Version::Http11 => {
+            return Err(Fault::bad("a Host field is required"));
+        }
+        Some(host) if !is_authority(host) => {
+            return Err(Fault::bad("the Host field is not a host"));
+        }
+        _ => {}
+    }
+    let form_ok = match head.method {
+        Method::Connect => true, // authority form; the caller refuses the method
+        Method::Options => target == "*" || target.starts_with('/') || absolute(target).is_some(),
+        _ => target.starts_with('/') || absolute(target).is_some(),
+    };
+    if !form_ok {
+        return Err(Fault::bad(
+            "the request target is neither a path nor an http URL",
+        ));
+    }
+    if let Some((authority, _)) = absolute(target)
+        && (authority.is_empty() || !is_authority(authority.as_bytes()))
+    {
+        return Err(Fault::bad("the request target has no valid host"));
+    }
+    Ok(())
+}
+
+/// `uri-host [":" port]` of RFC 9112 3.2, without userinfo. Empty is allowed there and so here.
+fn is_authority(host: &[u8]) -> bool {
+    let (name, port) = match host.iter().rposition(|&b| b == b':') {
+        Some(colon) if !host.ends_with(b"]") => (&host[..colon], &host[colon + 1..]),
+        _ => (host, &b""[..]),
+    };
+    let name_ok = if let Some(inner) = name.strip_prefix(b"[") {
+        inner.strip_suffix(b"]").is_some_and(|ip| {
+            !ip.is_empty()
+                && ip
+                    .iter()
+                    .all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
+        })
+    } else {
+        name.iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(b))
+    };
+    name_ok && port.iter().all(u8::is_ascii_digit) && port.len() <= 5
+}
+
+/// Parses the response head that `input` begins with into `head`. Gives how many bytes it took; None: not complete yet.
+pub fn parse_response(
+    input: &[u8],
+    searched: &mut Searched,
+    head: &mut ResponseHead,
+) -> Result<Option<usize>, Fault> {
+    if !input.is_empty() && !b"HTTP/1.".starts_with(&input[..input.len().min(7)]) {
+        return Err(Fault::bad("the answer does not begin with HTTP/1.1"));
+    }
+    let Some(end) = find_end(input, searched)? else {
+        return Ok(None);
+    };
+    if end > HEAD_BYTES_MAX {
+        return Err(Fault::new(
+            Kind::HeadTooLarge,
+            format!("the head is larger than {HEAD_BYTES_MAX} bytes"),
+        ));
+    }
+    head.headers.clear();
+    head.headers.bytes.extend_from_slice(&input[..end]);
+    let bytes = &head.headers.bytes;
+    let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_MAX];
+    let mut response = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        bytes,
+        &mut slots,
+    ) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => {
+            return Err(Fault::bad("the response head ends inside a line"));
+        }
+        Err(error) => return Err(parse_fault(error)),
+    }
+    head.status = response.code.unwrap_or_default();
+    if !(100..=599).contains(&head.status) {
+        return Err(Fault::bad(format!(
+            "the status {} is not one of HTTP's",
+            head.status
+        )));
+    }
+    head.version = if response.version == Some(0) {
+        Version::Http10
+    } else {
+        Version::Http11
+    };
+    for field in response.headers.iter() {
+        let spans = (
+            Span::within(bytes, field.name.as_bytes()),
+            Span::within(bytes, field.value.trim_ascii()),
+        );
+        head.headers.fields.push(spans);
+    }
+    Ok(Some(end))
+}
+
+fn parse_fault(error: httparse::Error) -> Fault {
+    match error {
+        httparse::Error::TooManyHeaders => Fault::new(
+            Kind::HeadTooLarge,
+            format!("the head has more than {FIELDS_MAX} fields"),
+        ),
+        httparse::Error::Version => Fault::new(
+            Kind::BadVersion,
+            "only HTTP/1.1 and HTTP/1.0 are spoken here",
+        ),
+        httparse::Error::HeaderName => Fault::bad("a field name of the head is malformed"),
+        httparse::Error::HeaderValue => {
+            Fault::bad("a field value of the head holds a forbidden character")
+        }
+        httparse::Error::NewLine => Fault::bad("a line of the head does not end in CR LF"),
+        httparse::Error::Status => Fault::bad("the status line is malformed"),
+        httparse::Error::Token => Fault::bad("the first line of the head is malformed"),
+    }
+}
+
+/// Fields that belong to one connection and never travel on (RFC 9110 7.6.1), lower case.
+pub const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether that field belongs to one connection only: one of [`HOP_BY_HOP`], or named by the head's own `Connection`.
+pub fn is_hop_by_hop(headers: &Headers, name: &str) -> bool {
+    HOP_BY_HOP.iter().any(|hop| hop.eq_ignore_ascii_case(name)) || headers.lists("connection", name)
+}
+
+/// Appends `METHOD target HTTP/1.1` and its line end.
+pub fn write_request_line(out: &mut Vec<u8>, method: &str, target: &str) {
+    out.extend_from_slice(method.as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+/// Appends `HTTP/1.1 status reason` and its line end.
+pub fn write_status_line(out: &mut Vec<u8>, status: u16) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    write_number(out, u64::from(status));
+    out.push(b' ');
+    out.extend_from_slice(reason(status).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends one field and its line end. CR, LF and NUL in the value become spaces: no value can start a line of its own.
+pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    let from = out.len();
+    out.extend_from_slice(value);
+    for byte in &mut out[from..] {
+        if matches!(*byte, b'\r' | b'\n' | 0) {
+            *byte = b' ';
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a field whose value is a number.
+pub fn write_number_field(out: &mut Vec<u8>, name: &str, value: u64) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    write_number(out, value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a number in decimal.
+pub fn write_number(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// The reason phrase of RFC 9110 15; "Error" for codes it does not have.
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        206 => "Partial Content",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        422 => "Unprocessable Content",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        529 => "Overloaded",
+        _ => {
+            if status < 400 {
+                "OK"
+            } else {
+                "Error"
+            }
+        }
+    }
+}

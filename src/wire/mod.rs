@@ -1,0 +1,5 @@
+//! BYTES. No tokio, no async, no clock, no config, no log; no allocation per header field or per stream event on the fast path.
+//! Everything here is a pure function or a small machine that is fed bytes, tested whole, at every split, and byte by byte.
+
+pub mod body;
+pub mod head;
