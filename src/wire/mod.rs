@@ -3,3 +3,7 @@
 
 pub mod body;
 pub mod head;
+pub mod json;
+
+#[cfg(test)]
+mod dice;
