@@ -1,4 +1,6 @@
 //! llm-wrapper.
+pub mod cli;
 pub mod error;
 pub mod protocol;
+pub mod sys;
 pub mod wire;
