@@ -4,6 +4,7 @@
 pub mod body;
 pub mod head;
 pub mod json;
+pub mod url;
 
 #[cfg(test)]
 mod dice;
