@@ -4,6 +4,7 @@
 pub mod body;
 pub mod head;
 pub mod json;
+pub mod text;
 pub mod url;
 
 #[cfg(test)]
