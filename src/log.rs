@@ -467,6 +467,19 @@ mod tests {
     }
 
     #[test]
+    fn flush_waits_for_lines_that_are_being_written() {
+        let (log, permit, _written) = gated();
+        log.enqueue(Level::Error, b"only\n");
+        while !log.lock().writing {
+            std::thread::yield_now();
+        }
+        assert!(log.lock().lines.is_empty());
+        assert!(!log.flush(Duration::from_millis(10)));
+        permit.send(()).unwrap();
+        assert!(log.flush(Duration::from_secs(10)));
+    }
+
+    #[test]
     fn lines_are_written_in_order_and_flush_waits_for_them() {
         let (log, permit, written) = gated();
         for _ in 0..64 {

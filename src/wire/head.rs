@@ -181,6 +181,11 @@ impl RequestHead {
         std::str::from_utf8(self.method_name.of(&self.headers.bytes)).unwrap_or_default() // a token, checked by httparse
     }
 
+    /// Whether its buffers are of the usual size, worth keeping for the next head.
+    pub fn is_small(&self) -> bool {
+        self.headers.bytes.capacity() <= 4096
+    }
+
     /// The target's path: without query, and without scheme and authority where it was sent in absolute form.
     pub fn path(&self) -> &str {
         let origin = self.origin_form();

@@ -4,6 +4,8 @@
 pub mod body;
 pub mod head;
 pub mod json;
+pub mod multipart;
+pub mod sse;
 pub mod text;
 pub mod url;
 

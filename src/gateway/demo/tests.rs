@@ -265,6 +265,8 @@ fn responses_whole() {
         ),
         (&json!(3), &json!(3), &json!(6))
     );
+    let details = json!({"cached_tokens": 0, "cache_write_tokens": 0});
+    assert_eq!(usage["input_tokens_details"], details);
     // Non-optional by type in the official SDKs (protocols.md 2.3).
     for key in [
         "id",
