@@ -59,7 +59,8 @@ fn without_strings(code: &str) -> String {
                 chars.next();
             }
             '\'' if !inside && chars.peek() == Some(&'"') => {
-                chars.next(); // the character '"'
+                chars.next(); // the character '"', and its end
+                chars.next();
             }
             '"' => {
                 inside = !inside;

@@ -3,6 +3,8 @@
 
 pub mod client;
 pub mod gateway;
+#[cfg(test)]
+mod tests;
 pub mod upstream;
 
 pub use client::{Client, Ending, Reply};
