@@ -3,7 +3,6 @@
 
 pub mod client;
 pub mod gateway;
-#[cfg(test)]
 mod tests;
 pub mod upstream;
 
