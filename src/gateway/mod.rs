@@ -2,6 +2,12 @@
 //! `demo` plays an upstream, and `usage` looks into answers that nobody converts.
 
 pub mod access;
+pub mod config;
 pub mod demo;
 pub mod models;
+pub mod params;
+pub mod route;
+pub mod snapshot;
+pub mod upstream;
 pub mod usage;
+pub mod watch;
