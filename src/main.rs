@@ -6,7 +6,7 @@ use llm_wrapper::gateway::live::Live;
 use llm_wrapper::gateway::snapshot::Snapshot;
 use llm_wrapper::gateway::{App, health, watch as files};
 use llm_wrapper::net::buffer::{self, Budget};
-use llm_wrapper::net::server::{self, Handler, Shared};
+use llm_wrapper::net::server::{self, Shared};
 use llm_wrapper::net::{First, pool, race, tls};
 use llm_wrapper::{clock, log, sys};
 use std::io::{self, Write};

@@ -16,6 +16,7 @@ pub mod paths;
 pub mod route;
 pub mod snapshot;
 pub mod trace;
+pub mod upstream;
 pub mod usage;
 pub mod watch;
 
