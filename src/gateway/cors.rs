@@ -46,7 +46,11 @@ impl<'h> Visitor<'h> {
             if let Some(asked) = head.headers.get("access-control-request-headers") {
                 write_field(out, "access-control-allow-headers", asked);
             }
-            if head.headers.get("access-control-request-private-network").is_some() {
+            if head
+                .headers
+                .get("access-control-request-private-network")
+                .is_some()
+            {
                 write_field(out, "access-control-allow-private-network", b"true");
             }
             write_field(out, "access-control-max-age", PREFLIGHT_KEPT_S);
@@ -56,8 +60,15 @@ impl<'h> Visitor<'h> {
 
 /// `http://localhost`, 127.0.0.0/8 or `[::1]`, any port.
 fn is_loopback_origin(origin: &[u8]) -> bool {
-    let Ok(origin) = std::str::from_utf8(origin) else { return false };
-    let Some(authority) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) else { return false };
+    let Ok(origin) = std::str::from_utf8(origin) else {
+        return false;
+    };
+    let Some(authority) = origin
+        .strip_prefix("http://")
+        .or_else(|| origin.strip_prefix("https://"))
+    else {
+        return false;
+    };
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
@@ -71,10 +82,22 @@ mod tests {
 
     #[test]
     fn only_pages_of_this_machine_count_as_loopback() {
-        for origin in ["http://localhost", "http://localhost:5173", "https://127.0.0.1:3000", "http://[::1]:8080"] {
+        for origin in [
+            "http://localhost",
+            "http://localhost:5173",
+            "https://127.0.0.1:3000",
+            "http://[::1]:8080",
+        ] {
             assert!(is_loopback_origin(origin.as_bytes()), "{origin}");
         }
-        for origin in ["null", "http://evil.example", "http://localhost.evil.example", "http://127.0.0.1.evil.example", "file://", "http://10.0.0.1"] {
+        for origin in [
+            "null",
+            "http://evil.example",
+            "http://localhost.evil.example",
+            "http://127.0.0.1.evil.example",
+            "file://",
+            "http://10.0.0.1",
+        ] {
             assert!(!is_loopback_origin(origin.as_bytes()), "{origin}");
         }
     }

@@ -2,10 +2,10 @@
 //! Same protocol on both sides is verbatim: the client's bytes with only `model` and the parameter edits spliced in, as
 //! parts of one vectored write, and the upstream's bytes back, each as it comes.
 
-use super::trace::Trace;
-use super::headers::{write_answer_fields, write_request_fields};
-use super::route::{Route, Way, unsupported, way};
+use super::headers::{is_form, write_answer_fields, write_request_fields};
+use super::route::{Route, Way};
 use super::snapshot::{Snapshot, Upstream};
+use super::trace::Trace;
 use super::{App, Refusal};
 use crate::error::{Blame, Error, Kind};
 use crate::log;
@@ -49,43 +49,80 @@ pub(super) struct Forward<'a> {
 impl Forward<'_> {
     /// Answers it. An error before the answer has begun is the caller's to render; afterwards the answer is broken off.
     pub async fn run(&self, exchange: &mut Exchange, trace: &mut Trace) -> Result<(), Refusal> {
-        if let Some(coding) = self.head.headers.text("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
-            let message = format!("a body with content-encoding {coding:.40} is not read here: send it as it is");
+        if let Some(coding) = self
+            .head
+            .headers
+            .text("content-encoding")
+            .filter(|coding| !coding.eq_ignore_ascii_case("identity"))
+        {
+            let message = format!(
+                "a body with content-encoding {coding:.40} is not read here: send it as it is"
+            );
             return Err(Error::client(Kind::UnsupportedMediaType, message).into());
         }
         let answer = {
-            let body = exchange.read_body(self.snapshot.limits.body_bytes_max, &self.app.budget).await?;
+            let body = exchange
+                .read_body(self.snapshot.limits.body_bytes_max, &self.app.budget)
+                .await?;
             self.ask(exchange, trace, &body).await?
         };
         self.relay(exchange, trace, answer).await
     }
 
     /// Routes the request and sends it.
-    async fn ask(&self, exchange: &mut Exchange, trace: &mut Trace, body: &RequestBody) -> Result<Answer, Refusal> {
+    async fn ask(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        body: &RequestBody,
+    ) -> Result<Answer, Refusal> {
         let content_type = self.head.headers.get("content-type");
-        if let Some(content_type) = content_type.filter(|value| multipart::is_form(value)) {
+        if let Some(content_type) = content_type.filter(|value| is_form(value)) {
             let bytes = body.data();
-            let range = multipart::find_model(content_type, bytes).map_err(|fault| fault.blame(Blame::Client))?;
-            let range = range.ok_or_else(|| Error::client(Kind::BadRequest, "the form has no part named model").param("model"))?;
-            let model = std::str::from_utf8(&bytes[range.clone()])
-                .map_err(|_| Error::client(Kind::BadRequest, "the part named model is not UTF-8").param("model"))?;
+            let range = multipart::find_model(content_type, bytes)
+                .map_err(|fault| fault.blame(Blame::Client))?;
+            let range = range.ok_or_else(|| {
+                Error::client(Kind::BadRequest, "the form has no part named model").param("model")
+            })?;
+            let model = std::str::from_utf8(&bytes[range.clone()]).map_err(|_| {
+                Error::client(Kind::BadRequest, "the part named model is not UTF-8").param("model")
+            })?;
             let route = self.route(model, trace)?;
-            let parts = [&bytes[..range.start], route.model.as_bytes(), &bytes[range.end..]];
-            return self.send(exchange, trace, route, &parts, content_type).await;
+            let parts = [
+                &bytes[..range.start],
+                route.model.as_bytes(),
+                &bytes[range.end..],
+            ];
+            return self.send(exchange, route, &parts, content_type).await;
         }
         let object = Object::parse(body.data()).map_err(|fault| fault.blame(Blame::Client))?;
-        let model = object.get("model").ok_or_else(|| Error::client(Kind::BadRequest, "the body names no model").param("model"))?;
-        let model = model.as_str().ok_or_else(|| Error::client(Kind::BadRequest, "model must be a string").param("model"))?;
+        let model = object.get("model").ok_or_else(|| {
+            Error::client(Kind::BadRequest, "the body names no model").param("model")
+        })?;
+        let model = model.as_str().ok_or_else(|| {
+            Error::client(Kind::BadRequest, "model must be a string").param("model")
+        })?;
         let route = self.route(&model, trace)?;
         let edits = if self.companion {
             route.model_edit().into_iter().collect()
         } else {
-            let edits = route.edits(self.protocol, &object, self.head.headers.text("anthropic-version"), &[]);
-            trace.warn(edits.left_out.iter().map(|key| format!("{key}:refused_by_version")));
+            let edits = route.edits(
+                self.protocol,
+                &object,
+                self.head.headers.text("anthropic-version"),
+                &[],
+            );
+            trace.warn(
+                edits
+                    .left_out
+                    .iter()
+                    .map(|key| format!("{key}:refused_by_version")),
+            );
             edits.list
         };
         let spliced = splice(&object, &edits);
-        self.send(exchange, trace, route, &spliced.parts, b"application/json").await
+        self.send(exchange, route, &spliced.parts, b"application/json")
+            .await
     }
 
     /// The route of a model name, if this client may use it and its upstream speaks the protocol.
@@ -96,13 +133,19 @@ impl Forward<'_> {
         if self.companion && self.protocol == Protocol::Chat {
             return Ok(route);
         }
-        match way(self.protocol, &route.upstream, self.snapshot.allow_protocol_conversion)? {
+        match route.way(self.protocol, self.snapshot.allow_protocol_conversion) {
             Way::Verbatim => Ok(route),
-            Way::Convert(_) => Err(unsupported(self.protocol, &route.upstream)),
+            Way::Convert(_) | Way::None => Err(route.lacks(self.path)),
         }
     }
 
-    async fn send(&self, exchange: &mut Exchange, trace: &mut Trace, route: &Route, body: &[&[u8]], content_type: &[u8]) -> Result<Answer, Refusal> {
+    async fn send(
+        &self,
+        exchange: &mut Exchange,
+        route: &Route,
+        body: &[&[u8]],
+        content_type: &[u8],
+    ) -> Result<Answer, Refusal> {
         let upstream = &*route.upstream;
         let target = self.target(upstream);
         let length: usize = body.iter().map(|part| part.len()).sum();
@@ -127,7 +170,12 @@ impl Forward<'_> {
         match answer.head.status {
             300..400 => Err(redirect(upstream, &answer).into()),
             404 | 405 => {
-                log::warn!("the upstream does not know this URL", upstream = upstream.name, url = upstream.url(self.protocol, &target), status = answer.head.status);
+                log::warn!(
+                    "the upstream does not know this URL",
+                    upstream = upstream.name,
+                    url = upstream.url(self.protocol, &target),
+                    status = answer.head.status
+                );
                 Ok(answer)
             }
             _ => Ok(answer),
@@ -144,11 +192,28 @@ impl Forward<'_> {
         target
     }
 
-    fn write_head(&self, out: &mut Vec<u8>, upstream: &Upstream, target: &str, length: usize, content_type: &[u8]) {
-        let own = |name: &str| upstream.headers.iter().any(|(header, _)| header.eq_ignore_ascii_case(name));
-        upstream.origin(self.protocol).write_request_line(out, "POST", target);
+    fn write_head(
+        &self,
+        out: &mut Vec<u8>,
+        upstream: &Upstream,
+        target: &str,
+        length: usize,
+        content_type: &[u8],
+    ) {
+        let own = |name: &str| {
+            upstream
+                .headers
+                .iter()
+                .any(|(header, _)| header.eq_ignore_ascii_case(name))
+        };
+        upstream
+            .origin(self.protocol)
+            .write_request_line(out, "POST", target);
         write_request_fields(out, self.head, own);
-        if self.protocol == Protocol::Messages && self.head.headers.get("anthropic-version").is_none() && !own("anthropic-version") {
+        if self.protocol == Protocol::Messages
+            && self.head.headers.get("anthropic-version").is_none()
+            && !own("anthropic-version")
+        {
             write_field(out, "anthropic-version", ANTHROPIC_VERSION.as_bytes());
         }
         write_credentials(out, upstream, self.protocol, own);
@@ -163,7 +228,12 @@ impl Forward<'_> {
     }
 
     /// Sends the answer on.
-    async fn relay(&self, exchange: &mut Exchange, trace: &mut Trace, mut answer: Answer) -> Result<(), Refusal> {
+    async fn relay(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        mut answer: Answer,
+    ) -> Result<(), Refusal> {
         let status = answer.head.status;
         if status >= 400 {
             return self.relay_error(exchange, trace, answer).await;
@@ -180,7 +250,10 @@ impl Forward<'_> {
         });
         // Nothing of the head is needed any more, and a stream may be held for an hour.
         drop(std::mem::take(&mut answer.head));
-        match exchange.relay(&mut answer.body, |piece| trace.usage.feed(piece)).await {
+        match exchange
+            .relay(&mut answer.body, |piece| trace.usage.feed(piece))
+            .await
+        {
             Ok(()) => Ok(()),
             Err(Broken::Client) => Err(Refusal::ClientLeft),
             Err(Broken::Upstream(error)) => Err(error.into()),
@@ -188,7 +261,12 @@ impl Forward<'_> {
     }
 
     /// An error answer goes on as it is, status and body, but for a quoted key.
-    async fn relay_error(&self, exchange: &mut Exchange, trace: &mut Trace, mut answer: Answer) -> Result<(), Refusal> {
+    async fn relay_error(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        mut answer: Answer,
+    ) -> Result<(), Refusal> {
         let body = collect(exchange, &mut answer).await?;
         let body = match trace.upstream() {
             Some(upstream) => upstream.mask_secrets(body.data()),
@@ -221,20 +299,35 @@ async fn collect(exchange: &mut Exchange, answer: &mut Answer) -> Result<Buffer,
             if gone.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Err(Refusal::ClientLeft));
             }
-            alarm.poll(cx).map(|()| Err(Error::upstream(Kind::Timeout, format!("the upstream sent nothing for {} s", idle.as_secs())).into()))
+            alarm.poll(cx).map(|()| {
+                Err(Error::upstream(
+                    Kind::Timeout,
+                    format!("the upstream sent nothing for {} s", idle.as_secs()),
+                )
+                .into())
+            })
         })
         .await?;
         if last {
             return Ok(collected);
         }
         if collected.len() > ERROR_BYTES_MAX {
-            return Err(Error::upstream(Kind::BadReply, "the upstream's error answer is larger than 1 MB").into());
+            return Err(Error::upstream(
+                Kind::BadReply,
+                "the upstream's error answer is larger than 1 MB",
+            )
+            .into());
         }
     }
 }
 
 /// `Authorization: Bearer` or `x-api-key`, as the protocol and the host want it (product.md 3, "Credentials").
-fn write_credentials(out: &mut Vec<u8>, upstream: &Upstream, protocol: Protocol, own: impl Fn(&str) -> bool) {
+fn write_credentials(
+    out: &mut Vec<u8>,
+    upstream: &Upstream,
+    protocol: Protocol,
+    own: impl Fn(&str) -> bool,
+) {
     let Some(key) = &upstream.key else { return };
     let key = key.expose();
     let bearer = |out: &mut Vec<u8>| {
@@ -264,5 +357,11 @@ fn write_credentials(out: &mut Vec<u8>, upstream: &Upstream, protocol: Protocol,
 
 fn redirect(upstream: &Upstream, answer: &Answer) -> Error {
     let to = answer.head.headers.text("location").unwrap_or("nowhere");
-    Error::upstream(Kind::BadReply, format!("the upstream {:?} redirects to {to:.300}: set base_url to that", upstream.name))
+    Error::upstream(
+        Kind::BadReply,
+        format!(
+            "the upstream {:?} redirects to {to:.300}: set base_url to that",
+            upstream.name
+        ),
+    )
 }

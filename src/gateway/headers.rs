@@ -3,7 +3,12 @@
 use crate::wire::head::{RequestHead, ResponseHead, write_field};
 
 /// Fields of the client's own account with a vendor: never sent to another's.
-const CLIENTS_OWN: [&str; 4] = ["anthropic-workspace-id", "anthropic-user-profile-id", "openai-organization", "openai-project"];
+const CLIENTS_OWN: [&str; 4] = [
+    "anthropic-workspace-id",
+    "anthropic-user-profile-id",
+    "openai-organization",
+    "openai-project",
+];
 const REQUEST_FIELDS: [&str; 11] = [
     "user-agent",
     "idempotency-key",
@@ -17,13 +22,29 @@ const REQUEST_FIELDS: [&str; 11] = [
     "x-app",
     "x-client-request-id",
 ];
-const REQUEST_FAMILIES: [&str; 7] = ["anthropic-", "openai-", "x-stainless-", "x-session-", "x-codex-", "x-openai-", "x-claude-code-"];
-const RESPONSE_FIELDS: [&str; 7] =
-    ["content-type", "content-encoding", "content-language", "retry-after", "retry-after-ms", "x-should-retry", "content-disposition"];
+const REQUEST_FAMILIES: [&str; 7] = [
+    "anthropic-",
+    "openai-",
+    "x-stainless-",
+    "x-session-",
+    "x-codex-",
+    "x-openai-",
+    "x-claude-code-",
+];
+const RESPONSE_FIELDS: [&str; 7] = [
+    "content-type",
+    "content-encoding",
+    "content-language",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "content-disposition",
+];
 const RESPONSE_FAMILIES: [&str; 4] = ["x-ratelimit-", "anthropic-", "openai-", "ratelimit"];
 
 fn starts_with(name: &str, prefix: &str) -> bool {
-    name.len() >= prefix.len() && name.as_bytes()[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
+    name.len() >= prefix.len()
+        && name.as_bytes()[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
 }
 
 fn is_one_of(name: &str, names: &[&str]) -> bool {
@@ -32,13 +53,18 @@ fn is_one_of(name: &str, names: &[&str]) -> bool {
 
 /// Whether a client's field goes to an upstream of the same protocol.
 pub fn travels_up(name: &str) -> bool {
-    let family = REQUEST_FAMILIES.iter().any(|family| starts_with(name, family));
+    let family = REQUEST_FAMILIES
+        .iter()
+        .any(|family| starts_with(name, family));
     (family && !is_one_of(name, &CLIENTS_OWN)) || is_one_of(name, &REQUEST_FIELDS)
 }
 
 /// Whether an upstream's field comes back to the client. Request ids are handled by [`write_answer_fields`].
 fn travels_down(name: &str) -> bool {
-    is_one_of(name, &RESPONSE_FIELDS) || RESPONSE_FAMILIES.iter().any(|family| starts_with(name, family))
+    is_one_of(name, &RESPONSE_FIELDS)
+        || RESPONSE_FAMILIES
+            .iter()
+            .any(|family| starts_with(name, family))
 }
 
 /// Appends the client's fields that travel on, except those the upstream's own settings name.
@@ -65,7 +91,10 @@ pub fn write_answer_fields(out: &mut Vec<u8>, head: &ResponseHead, request_id: &
         // nginx in front of us would hold events back.
         write_field(out, "x-accel-buffering", b"no");
     }
-    let theirs = head.headers.get("x-request-id").or_else(|| head.headers.get("request-id"));
+    let theirs = head
+        .headers
+        .get("x-request-id")
+        .or_else(|| head.headers.get("request-id"));
     write_request_ids(out, theirs.unwrap_or(request_id.as_bytes()));
 }
 
@@ -80,14 +109,17 @@ pub fn is_event_stream(content_type: &[u8]) -> bool {
     media_type(content_type).eq_ignore_ascii_case(b"text/event-stream")
 }
 
-/// Whether a content type is JSON: `application/json` or `…+json`.
-pub fn is_json(content_type: &[u8]) -> bool {
-    let media = media_type(content_type).to_ascii_lowercase();
-    media == b"application/json" || media.ends_with(b"+json")
+/// Whether a content type is that of a form with parts.
+pub fn is_form(content_type: &[u8]) -> bool {
+    media_type(content_type).eq_ignore_ascii_case(b"multipart/form-data")
 }
 
 fn media_type(content_type: &[u8]) -> &[u8] {
-    content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii()
+    content_type
+        .split(|&b| b == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii()
 }
 
 #[cfg(test)]
@@ -97,16 +129,50 @@ mod tests {
     #[test]
     fn no_credential_and_nothing_of_the_clients_connection_travels() {
         for name in [
-            "Authorization", "x-api-key", "api-key", "Cookie", "Origin", "Host", "Connection", "Forwarded", "X-Forwarded-For",
-            "anthropic-workspace-id", "Anthropic-User-Profile-Id", "OpenAI-Organization", "openai-project", "Accept-Encoding",
-            "Proxy-Authorization", "Transfer-Encoding", "Content-Length", "Expect", "Via", "x-debug-mode",
+            "Authorization",
+            "x-api-key",
+            "api-key",
+            "Cookie",
+            "Origin",
+            "Host",
+            "Connection",
+            "Forwarded",
+            "X-Forwarded-For",
+            "anthropic-workspace-id",
+            "Anthropic-User-Profile-Id",
+            "OpenAI-Organization",
+            "openai-project",
+            "Accept-Encoding",
+            "Proxy-Authorization",
+            "Transfer-Encoding",
+            "Content-Length",
+            "Expect",
+            "Via",
+            "x-debug-mode",
         ] {
             assert!(!travels_up(name), "{name}");
         }
-        for name in ["User-Agent", "anthropic-beta", "OpenAI-Beta", "x-stainless-lang", "session_id", "x-codex-turn-metadata", "Idempotency-Key"] {
+        for name in [
+            "User-Agent",
+            "anthropic-beta",
+            "OpenAI-Beta",
+            "x-stainless-lang",
+            "session_id",
+            "x-codex-turn-metadata",
+            "Idempotency-Key",
+        ] {
             assert!(travels_up(name), "{name}");
         }
-        for name in ["Set-Cookie", "Server", "Connection", "Transfer-Encoding", "Content-Length", "Date", "Via", "Alt-Svc"] {
+        for name in [
+            "Set-Cookie",
+            "Server",
+            "Connection",
+            "Transfer-Encoding",
+            "Content-Length",
+            "Date",
+            "Via",
+            "Alt-Svc",
+        ] {
             assert!(!travels_down(name), "{name}");
         }
     }

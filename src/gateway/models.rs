@@ -87,7 +87,7 @@ impl<'q> Page<'q> {
 }
 
 /// Percent-encoding and `+` undone (ids may hold slashes, spaces, anything).
-fn decode(value: &str) -> Result<Cow<'_, str>, Fault> {
+pub fn decode(value: &str) -> Result<Cow<'_, str>, Fault> {
     if !value.contains(['%', '+']) {
         return Ok(Cow::Borrowed(value));
     }

@@ -52,22 +52,32 @@ impl<'p> Endpoint<'p> {
         if let Some(id) = rest.strip_prefix("/models/") {
             return Some(Endpoint::Model(id));
         }
-        if let Some(protocol) = Protocol::ALL.into_iter().find(|protocol| rest == protocol.path()) {
+        if let Some(protocol) = Protocol::ALL
+            .into_iter()
+            .find(|protocol| rest == protocol.path())
+        {
             return Some(Endpoint::Main(protocol));
         }
         if let Some((_, protocol)) = COMPANIONS.iter().find(|(companion, _)| rest == *companion) {
             return Some(Endpoint::Companion(*protocol, rest));
         }
-        if rest == "/rerank" || COMPANION_FOLDERS.iter().any(|folder| rest.strip_prefix(folder).is_some_and(is_plain)) {
+        if rest == "/rerank"
+            || COMPANION_FOLDERS
+                .iter()
+                .any(|folder| rest.strip_prefix(folder).is_some_and(is_plain))
+        {
             return Some(Endpoint::Companion(Protocol::Chat, rest));
         }
-        rest.strip_prefix("/responses/").map(Endpoint::StoredResponse)
+        rest.strip_prefix("/responses/")
+            .map(Endpoint::StoredResponse)
     }
 
     /// The methods it answers, for Allow.
     pub fn methods(self) -> &'static str {
         match self {
-            Endpoint::Root | Endpoint::Health | Endpoint::Models | Endpoint::Model(_) => "GET, HEAD, OPTIONS",
+            Endpoint::Root | Endpoint::Health | Endpoint::Models | Endpoint::Model(_) => {
+                "GET, HEAD, OPTIONS"
+            }
             Endpoint::Main(_) | Endpoint::Companion(..) => "POST, OPTIONS",
             Endpoint::StoredResponse(_) => "GET, HEAD, DELETE, OPTIONS",
         }
@@ -90,8 +100,14 @@ impl<'p> Endpoint<'p> {
 
 /// What follows `/v1`, however often it stands there, or the path itself.
 fn after_version(path: &str) -> &str {
-    let mut rest = path.strip_prefix("/anthropic").filter(|rest| rest.starts_with("/v1")).unwrap_or(path);
-    while let Some(shorter) = rest.strip_prefix("/v1").filter(|shorter| shorter.starts_with('/')) {
+    let mut rest = path
+        .strip_prefix("/anthropic")
+        .filter(|rest| rest.starts_with("/v1"))
+        .unwrap_or(path);
+    while let Some(shorter) = rest
+        .strip_prefix("/v1")
+        .filter(|shorter| shorter.starts_with('/'))
+    {
         rest = shorter;
     }
     rest
@@ -99,7 +115,11 @@ fn after_version(path: &str) -> &str {
 
 /// A folder's path is sent to the upstream as it is, so it holds nothing that an upstream could read as another folder.
 fn is_plain(path: &str) -> bool {
-    !path.is_empty() && path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/')) && !path.contains("//")
+    !path.is_empty()
+        && path
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/'))
+        && !path.contains("//")
 }
 
 #[cfg(test)]
@@ -108,21 +128,60 @@ mod tests {
 
     #[test]
     fn the_two_commonest_base_url_mistakes_are_forgiven() {
-        for path in ["/v1/chat/completions", "/chat/completions", "/v1/v1/chat/completions", "/v1/chat/completions/"] {
-            assert_eq!(Endpoint::of(path), Some(Endpoint::Main(Protocol::Chat)), "{path}");
+        for path in [
+            "/v1/chat/completions",
+            "/chat/completions",
+            "/v1/v1/chat/completions",
+            "/v1/chat/completions/",
+        ] {
+            assert_eq!(
+                Endpoint::of(path),
+                Some(Endpoint::Main(Protocol::Chat)),
+                "{path}"
+            );
         }
-        for path in ["/v1/messages", "/anthropic/v1/messages", "/messages", "/v1/v1/messages"] {
-            assert_eq!(Endpoint::of(path), Some(Endpoint::Main(Protocol::Messages)), "{path}");
+        for path in [
+            "/v1/messages",
+            "/anthropic/v1/messages",
+            "/messages",
+            "/v1/v1/messages",
+        ] {
+            assert_eq!(
+                Endpoint::of(path),
+                Some(Endpoint::Main(Protocol::Messages)),
+                "{path}"
+            );
         }
         assert_eq!(Endpoint::of("/v1/models/a/b"), Some(Endpoint::Model("a/b")));
-        assert_eq!(Endpoint::of("/v1/messages/count_tokens"), Some(Endpoint::Companion(Protocol::Messages, "/messages/count_tokens")));
-        assert_eq!(Endpoint::of("/v1/audio/transcriptions"), Some(Endpoint::Companion(Protocol::Chat, "/audio/transcriptions")));
-        assert_eq!(Endpoint::of("/v1/responses/resp_1/input_items"), Some(Endpoint::StoredResponse("resp_1/input_items")));
+        assert_eq!(
+            Endpoint::of("/v1/messages/count_tokens"),
+            Some(Endpoint::Companion(
+                Protocol::Messages,
+                "/messages/count_tokens"
+            ))
+        );
+        assert_eq!(
+            Endpoint::of("/v1/audio/transcriptions"),
+            Some(Endpoint::Companion(Protocol::Chat, "/audio/transcriptions"))
+        );
+        assert_eq!(
+            Endpoint::of("/v1/responses/resp_1/input_items"),
+            Some(Endpoint::StoredResponse("resp_1/input_items"))
+        );
     }
 
     #[test]
     fn nothing_else_is_guessed() {
-        for path in ["/v1", "/v1/", "/api/config", "/v1/chat", "/anthropic", "/v1/images/../x", "/v1/audio/a%2fb", "/v2/messages"] {
+        for path in [
+            "/v1",
+            "/v1/",
+            "/api/config",
+            "/v1/chat",
+            "/anthropic",
+            "/v1/images/../x",
+            "/v1/audio/a%2fb",
+            "/v2/messages",
+        ] {
             assert_eq!(Endpoint::of(path), None, "{path}");
         }
     }

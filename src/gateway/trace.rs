@@ -32,7 +32,11 @@ impl Trace {
     /// Appends the header that names what was weakened or left out, if anything was.
     pub fn write_warnings(&self, out: &mut Vec<u8>) {
         if !self.warnings.is_empty() {
-            write_field(out, "x-llm-wrapper-warnings", self.warnings.join(", ").as_bytes());
+            write_field(
+                out,
+                "x-llm-wrapper-warnings",
+                self.warnings.join(", ").as_bytes(),
+            );
         }
     }
 
@@ -43,7 +47,11 @@ impl Trace {
 
     /// Writes the request's line.
     pub fn log(&self, head: &RequestHead, exchange: &Exchange, request_id: &str) {
-        let (route, protocol) = self.route.as_ref().map(|(route, protocol)| (&**route, *protocol)).unzip();
+        let (route, protocol) = self
+            .route
+            .as_ref()
+            .map(|(route, protocol)| (&**route, *protocol))
+            .unzip();
         access::log(&Access {
             peer: exchange.peer().ip(),
             method: head.method_name(),
@@ -54,7 +62,9 @@ impl Trace {
             status: exchange.status(),
             bytes_in: exchange.body_bytes_in(),
             bytes_out: exchange.body_bytes_out(),
-            first_byte_ms: exchange.first_byte_after().map(|after| after.as_millis() as u64),
+            first_byte_ms: exchange
+                .first_byte_after()
+                .map(|after| after.as_millis() as u64),
             total_ms: exchange.received_at().elapsed().as_millis() as u64,
             usage: self.usage.usage(),
             request_id: Some(request_id),

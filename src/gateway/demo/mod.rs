@@ -4,6 +4,7 @@
 mod chat;
 mod messages;
 mod responses;
+pub mod serve;
 
 use crate::error::{Error, Kind};
 use crate::protocol::{Protocol, error_body};

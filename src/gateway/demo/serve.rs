@@ -23,7 +23,10 @@ pub struct DemoUpstream {
 impl DemoUpstream {
     /// An upstream that has answered nothing yet.
     pub fn new() -> DemoUpstream {
-        DemoUpstream { budget: Arc::new(Budget::new(BODY_BYTES_MAX)), count: AtomicU64::new(1) }
+        DemoUpstream {
+            budget: Arc::new(Budget::new(BODY_BYTES_MAX)),
+            count: AtomicU64::new(1),
+        }
     }
 }
 
@@ -35,7 +38,11 @@ impl Default for DemoUpstream {
 
 impl Handler for DemoUpstream {
     fn patience(&self) -> Patience {
-        Patience { head: Duration::from_secs(15), stall: Duration::from_secs(30), keep_alive: Duration::from_secs(75) }
+        Patience {
+            head: Duration::from_secs(15),
+            stall: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(75),
+        }
     }
 
     fn refusal(&self, error: &Error, _: Option<&RequestHead>) -> Vec<u8> {
@@ -47,7 +54,13 @@ impl Handler for DemoUpstream {
             return exchange.abort();
         };
         let id = self.count.fetch_add(1, Ordering::Relaxed);
-        let answer = answer(head.method_name(), head.path(), body.data(), id, clock::unix_s());
+        let answer = answer(
+            head.method_name(),
+            head.path(),
+            body.data(),
+            id,
+            clock::unix_s(),
+        );
         drop(body);
         let length = match answer.chunks.as_slice() {
             [whole] => Some(whole.len() as u64),
@@ -75,7 +88,10 @@ pub fn config(port: u16) -> String {
         "upstreams:\n  - name: demo\n    base_url: http://127.0.0.1:{port}\n    support_chat_completions: true\n    support_responses: true\n    support_anthropic_messages: true\naliases:\n"
     );
     for alias in ["demo-chat", "demo-responses", "demo-messages"] {
-        text.push_str(&format!("  - {{alias: {alias}, target_model: {}, upstream: demo}}\n", super::MODEL));
+        text.push_str(&format!(
+            "  - {{alias: {alias}, target_model: {}, upstream: demo}}\n",
+            super::MODEL
+        ));
     }
     text
 }
