@@ -650,15 +650,15 @@ fn rule_41_an_early_answer_is_heard_while_still_sending() {
 
 #[test]
 fn an_upstream_that_is_not_there_is_a_502_that_says_so() {
+    let deaf = deaf_address();
     let gateway = Gateway::start(crate::support::gateway::config_at(&format!(
-        "http://{}",
-        deaf_address()
+        "http://{deaf}"
     )));
     let start = Instant::now();
     let reply = gateway.post(CHAT, BODY).expect(502);
     assert!(start.elapsed() < Duration::from_secs(5));
     let message = reply.error_message();
-    assert!(message.contains("up"), "{message}");
+    assert!(message.contains(&deaf), "{message}");
     let nowhere = Gateway::start(crate::support::gateway::config_at(
         "http://no-such-host.invalid",
     ));

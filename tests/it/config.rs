@@ -11,6 +11,15 @@ const BODY: &str = r#"{"model":"m"}"#;
 /// Edits take effect within two seconds; the rest is for a busy machine.
 const RELOAD: Duration = Duration::from_millis(2_500);
 
+/// Ends the busy threads, also when the test fails before its end.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// Asks until the upstream is sent that model.
 #[track_caller]
 fn wait_for_model(gateway: &Gateway, upstream: &Upstream, model: &str, within: Duration) {
@@ -114,6 +123,7 @@ fn rule_49_an_edit_a_rename_and_sighup_take_effect_without_losing_a_request() {
     let gateway = Gateway::to(&upstream);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let end = StopOnDrop(&stop);
         let busy: Vec<_> = (0..3)
             .map(|_| {
                 let (gateway, stop) = (&gateway, &stop);
@@ -150,7 +160,7 @@ fn rule_49_an_edit_a_rename_and_sighup_take_effect_without_losing_a_request() {
             gateway.signal("HUP");
             seen(&format!("by-hup-{round}"), Duration::from_millis(800));
         }
-        stop.store(true, Ordering::SeqCst);
+        drop(end);
         for thread in busy {
             assert!(thread.join().expect("no request failed") > 0);
         }

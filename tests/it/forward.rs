@@ -80,7 +80,7 @@ fn default_parameters_yield_to_the_client_and_overrides_do_not() {
         "    param_overrides:
       - {key: temperature, value: 0.7, mode: default}
       - {key: top_p, value: 0.9, mode: override}
-      - {key: 'odd \"key\".path', value: {deep: [1, 2.5, null, yes]}, mode: default}
+      - {key: 'odd \"key\".path', value: {deep: [1, 2.5, null, true]}, mode: default}
       - {key: seed, value: 1, mode: default}
       - {key: seed, value: 2, mode: default}
 ",

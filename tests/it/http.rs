@@ -965,7 +965,7 @@ fn rule_24_head_works_wherever_get_does_and_has_no_body() {
         let got = gateway.get(path);
         let mut client = gateway.client();
         let head = client
-            .send(format!("HEAD {path} HTTP/1.1\r\nHost: g\r\n\r\n"))
+            .send(format!("HEAD {path} HTTP/1.1\r\nHost: gateway\r\n\r\n"))
             .read_reply_to("HEAD");
         assert_eq!(head.status, got.status, "{path}");
         assert_eq!(

@@ -199,7 +199,13 @@ fn a_tls_connection_is_reused() {
 
 #[test]
 fn plain_http_on_a_tls_address_is_a_clear_502() {
-    let plain = crate::support::Upstream::once("HTTP/1.1 400 Bad Request\r\n\r\n");
+    let plain = crate::support::Upstream::script(|mut peer| {
+        peer.take(5)?; // of a TLS hello
+        peer.send("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")?;
+        peer.half_close()?;
+        peer.wait_closed()?;
+        Ok(())
+    });
     let gateway = Gateway::start(config_at(&format!(
         "https://localhost:{}",
         plain.addr.port()
