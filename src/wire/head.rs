@@ -362,6 +362,7 @@ pub fn parse_request(
     };
     head.method_name = Span::within(bytes, method.as_bytes());
     head.target = Span::within(bytes, target.as_bytes());
+    head.headers.fields.reserve(request.headers.len());
     for field in request.headers.iter() {
         let spans = (
             Span::within(bytes, field.name.as_bytes()),
@@ -518,6 +519,7 @@ pub fn parse_response(
     } else {
         Version::Http11
     };
+    head.headers.fields.reserve(response.headers.len());
     for field in response.headers.iter() {
         let spans = (
             Span::within(bytes, field.name.as_bytes()),
