@@ -168,7 +168,8 @@ impl Forward<'_> {
             First::B(()) => return Err(Refusal::ClientLeft),
         };
         match answer.head.status {
-            300..400 => Err(redirect(upstream, &answer).into()),
+            // 304 is no redirect, and 300, 305 and 306 name no one place to go.
+            301..=303 | 307 | 308 => Err(redirect(upstream, &answer).into()),
             404 | 405 => {
                 log::warn!(
                     "the upstream does not know this URL",

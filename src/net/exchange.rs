@@ -215,7 +215,7 @@ impl Exchange {
             self.flush().await.map_err(|Gone| left())?;
         }
         loop {
-            while !self.unread.is_empty() {
+            while !self.unread.is_empty() && !self.decoder.is_done() {
                 let (used, step) = self
                     .decoder
                     .step(self.unread.data(), false)
@@ -225,7 +225,7 @@ impl Exchange {
                         bytes.extend(data);
                         bytes.len() as u64
                     }
-                    Step::End => break,
+                    Step::End => bytes.len() as u64, // what it used was the end's own framing
                     Step::NeedMore => bytes.len() as u64 + self.decoder.announced(),
                 };
                 self.unread.consume(used);

@@ -422,6 +422,11 @@ fn check_first_line(rest: &[u8], skip: usize, searched: &mut Searched) -> Result
             Fault::bad("the request line does not end in HTTP/1.1")
         });
     }
+    if line.iter().filter(|&&b| b == b' ').count() != 2 {
+        return Err(Fault::bad(
+            "the request line is not a method, a target and a version with one space between",
+        ));
+    }
     searched.line_checked = true;
     Ok(())
 }

@@ -1,0 +1,15 @@
+//! Black-box tests: the real binary between raw sockets. Tests that prove a numbered rule of HTTP handling are called `rule_NN_…`.
+
+mod client;
+mod config;
+mod docs;
+mod forward;
+mod http;
+mod json;
+mod layers;
+mod life;
+mod meta;
+mod models;
+mod stream;
+mod support;
+mod tls;
