@@ -275,7 +275,6 @@ impl Build<'_> {
     }
 
     fn sidecar(&mut self, config: &super::config::Sidecar) -> Option<Sidecar> {
-        self.proxy("cli_proxy_api.proxy_url", config.proxy_url.as_ref());
         let endpoint = self.base("cli_proxy_api_endpoint".into(), &config.endpoint)?;
         let data_dir = (self.around.env)("DATA_DIR").filter(|folder| !folder.is_empty());
         let data_dir = data_dir.unwrap_or_else(|| config.data_dir.clone());

@@ -615,9 +615,7 @@ fn keys_in(node: &Node, path: &str, out: &mut Vec<(String, String)>) {
 fn the_example_file_is_valid_and_shows_every_key() {
     use crate::gateway::config::keys::SECTIONS;
     let text = include_str!("../../config.example.yaml");
-    let (snapshot, found) = load_with(text, &|_| Some("sk-from-env".into()), &|_| {
-        Err(io::ErrorKind::NotFound.into())
-    });
+    let (snapshot, found) = load_with(text, &|_| None, &|_| Err(io::ErrorKind::NotFound.into()));
     assert_eq!(found.report(), "");
     let mut shown = Vec::new();
     keys_in(&snapshot.unwrap().tree, "", &mut shown);

@@ -2,6 +2,7 @@
 //! Polling, because a watch on an inode is lost with the inode. What is read is read only once the file has stopped moving.
 
 use crate::gateway::config::node::holds_nothing;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -42,7 +43,7 @@ impl Fingerprint {
 }
 
 /// What one look at the file found.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub enum Look {
     /// As it was.
     Same,
@@ -52,6 +53,18 @@ pub enum Look {
     Changed(Vec<u8>),
     /// Nothing to take over, for this reason; the running configuration stays.
     Ignored(String),
+}
+
+impl fmt::Debug for Look {
+    /// Without the text, which holds keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Look::Same => f.write_str("Same"),
+            Look::Moving => f.write_str("Moving"),
+            Look::Changed(text) => write!(f, "Changed({} bytes)", text.len()),
+            Look::Ignored(reason) => write!(f, "Ignored({reason})"),
+        }
+    }
 }
 
 /// Remembers the last state of one file.

@@ -11,7 +11,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 const SMALL_BYTES_MAX: usize = 16 * 1024;
 /// A freed buffer larger than this goes back to the allocator.
 const LARGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-const SMALL_KEPT_MAX: usize = 32;
+/// Small buffers kept, in bytes of all of them: a busy thread has five for each request under way.
+const SMALL_KEPT_BYTES_MAX: usize = 1024 * 1024;
 const LARGE_KEPT_MAX: usize = 2;
 /// The first allocation: a request or answer of 1 KB fits with its head.
 const FIRST_BYTES: usize = 2048;
@@ -26,6 +27,7 @@ pub const SCRATCH_BYTES: usize = 64 * 1024;
 #[derive(Default)]
 struct Free {
     small: Vec<Vec<u8>>,
+    small_bytes: usize,
     large: Vec<Vec<u8>>,
     large_used: bool,
 }
@@ -48,7 +50,9 @@ pub fn release_idle() {
             free.large.clear();
         }
         free.large_used = false;
-        free.small.truncate(SMALL_KEPT_MAX / 2);
+        let half = free.small.len() / 2;
+        free.small.truncate(half);
+        free.small_bytes = free.small.iter().map(Vec::capacity).sum();
     });
 }
 
@@ -174,7 +178,9 @@ fn recycled(need: usize) -> Vec<u8> {
     let found = FREE.try_with(|free| {
         let mut free = free.borrow_mut();
         if need <= SMALL_BYTES_MAX {
-            return free.small.pop();
+            let found = free.small.pop();
+            free.small_bytes -= found.as_ref().map_or(0, Vec::capacity);
+            return found;
         }
         free.large_used = true;
         free.large.pop()
@@ -190,7 +196,8 @@ fn recycle(bytes: Vec<u8>) {
     let _ = FREE.try_with(|free| {
         let mut free = free.borrow_mut();
         if bytes.capacity() <= SMALL_BYTES_MAX {
-            if free.small.len() < SMALL_KEPT_MAX {
+            if free.small_bytes + bytes.capacity() <= SMALL_KEPT_BYTES_MAX {
+                free.small_bytes += bytes.capacity();
                 free.small.push(bytes);
             }
         } else if free.large.len() < LARGE_KEPT_MAX {

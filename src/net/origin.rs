@@ -158,9 +158,11 @@ pub fn is_loopback(host: &str) -> bool {
             .is_ok_and(|ip| ip.is_loopback())
 }
 
-/// A server that connections are opened to.
+/// A server that connections are opened to. Cheap to clone: every answer's body holds one.
 #[derive(Clone)]
-pub struct Origin {
+pub struct Origin(Arc<Settings>);
+
+struct Settings {
     host: String,
     port: u16,
     authority: String,
@@ -186,59 +188,59 @@ impl Origin {
             )
         });
         let key = format!("{}:{}|{tls_id}|{via}", url.host, url.port).into();
-        Origin {
+        Origin(Arc::new(Settings {
             host: url.host.clone(),
             port: url.port,
             authority: url.authority(),
             tls,
             proxy,
             key,
-        }
+        }))
     }
 
     /// The host's name.
     pub fn host(&self) -> &str {
-        &self.host
+        &self.0.host
     }
 
     /// The port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.0.port
     }
 
     /// Host and, where it is not the scheme's own, port: the value of the Host field.
     pub fn authority(&self) -> &str {
-        &self.authority
+        &self.0.authority
     }
 
     /// Its TLS settings; None: plain.
     pub fn tls(&self) -> Option<&TlsSettings> {
-        self.tls.as_ref()
+        self.0.tls.as_ref()
     }
 
     /// The egress proxy, if one is used.
     pub fn proxy(&self) -> Option<&ProxySettings> {
-        self.proxy.as_ref()
+        self.0.proxy.as_ref()
     }
 
     /// What connections are kept under.
     pub fn key(&self) -> &Arc<str> {
-        &self.key
+        &self.0.key
     }
 
     /// Appends the request line and Host for a path of this origin: in absolute form where a proxy forwards plain requests.
     pub fn write_request_line(&self, out: &mut Vec<u8>, method: &str, path: &str) {
-        match (&self.proxy, &self.tls) {
+        match (&self.0.proxy, &self.0.tls) {
             (Some(proxy), None) => {
-                write_request_line(out, method, &format!("http://{}{path}", self.authority));
-                write_field(out, "host", self.authority.as_bytes());
+                write_request_line(out, method, &format!("http://{}{path}", self.0.authority));
+                write_field(out, "host", self.0.authority.as_bytes());
                 if let Some(credentials) = proxy.credentials() {
                     write_field(out, "proxy-authorization", credentials.as_bytes());
                 }
             }
             _ => {
                 write_request_line(out, method, path);
-                write_field(out, "host", self.authority.as_bytes());
+                write_field(out, "host", self.0.authority.as_bytes());
             }
         }
     }

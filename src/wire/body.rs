@@ -366,3 +366,6 @@ pub fn write_chunk(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(data);
     out.extend_from_slice(CHUNK_SUFFIX);
 }
+
+#[cfg(test)]
+mod tests;

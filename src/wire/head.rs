@@ -2,8 +2,14 @@
 //! A head is one byte buffer and ranges into it, so parsing allocates nothing per field, and a reused head nothing at all.
 //! The strict choice is always ours: CRLF only, no obs-fold, no white space before a colon, one valid Host.
 
+mod write;
+
 use crate::error::{Fault, Kind};
 use std::mem::MaybeUninit;
+
+pub use write::{
+    reason, write_field, write_number, write_number_field, write_request_line, write_status_line,
+};
 
 /// A head larger than this is refused with 431. Offsets into it fit 16 bits.
 pub const HEAD_BYTES_MAX: usize = 65_535;
@@ -121,7 +127,7 @@ impl Headers {
             .map(|(_, value)| value)
     }
 
-    /// The first value of that name, if it is visible ASCII.
+    /// The first value of that name, if it is UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name)
             .and_then(|value| std::str::from_utf8(value).ok())
@@ -188,8 +194,10 @@ impl RequestHead {
 
     /// The target's path: without query, and without scheme and authority where it was sent in absolute form.
     pub fn path(&self) -> &str {
-        let origin = self.origin_form();
-        origin.split(['?', '#']).next().unwrap_or_default()
+        match self.origin_form().split('?').next() {
+            None | Some("") => "/", // `http://host?query`
+            Some(path) => path,
+        }
     }
 
     /// The target's query without its `?`, if there is one.
@@ -252,7 +260,7 @@ fn absolute(target: &str) -> Option<(&str, &str)> {
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return None;
     }
-    let end = after.find(['/', '?', '#']).unwrap_or(after.len());
+    let end = after.find(['/', '?']).unwrap_or(after.len());
     Some((&after[..end], &after[end..]))
 }
 
@@ -324,7 +332,7 @@ pub fn parse_request(
         };
     }
     if !searched.line_checked {
-        check_first_line(rest, searched)?;
+        check_first_line(rest, skip, searched)?;
     }
     let mut local = Searched {
         to: searched.to - skip.min(searched.to),
@@ -350,6 +358,8 @@ pub fn parse_request(
         Ok(httparse::Status::Partial) => {
             return Err(Fault::bad("the request head ends inside a line"));
         }
+        // The version was checked, so what stands before it is not two words and two blanks.
+        Err(httparse::Error::Version) => return Err(Fault::bad("the request line is malformed")),
         Err(error) => return Err(parse_fault(error)),
     }
     let method = request.method.unwrap_or_default();
@@ -362,6 +372,7 @@ pub fn parse_request(
     };
     head.method_name = Span::within(bytes, method.as_bytes());
     head.target = Span::within(bytes, target.as_bytes());
+    head.headers.fields.reserve(request.headers.len());
     for field in request.headers.iter() {
         let spans = (
             Span::within(bytes, field.name.as_bytes()),
@@ -370,17 +381,21 @@ pub fn parse_request(
         head.headers.fields.push(spans);
     }
     check_request(head)?;
+    *searched = Searched::default(); // ready for the next head of the connection
     Ok(Some(skip + end))
 }
 
 /// Refuses what cannot be an HTTP/1.x request line, before the rest of the head has come.
-fn check_first_line(rest: &[u8], searched: &mut Searched) -> Result<(), Fault> {
+/// `rest` begins `skip` bytes into what was searched.
+fn check_first_line(rest: &[u8], skip: usize, searched: &mut Searched) -> Result<(), Fault> {
     if !rest[0].is_ascii_alphanumeric() && !b"!#$%&'*+-.^_`|~".contains(&rest[0]) {
         return Err(Fault::bad(
             "this is not an HTTP/1.1 request (TLS is not spoken on this port)",
         ));
     }
-    let Some(lf) = rest.iter().position(|&b| b == b'\n') else {
+    let from = searched.to.saturating_sub(skip); // no line feed before this, or the line would be checked
+    let found = rest[from..].iter().position(|&b| b == b'\n');
+    let Some(lf) = found.map(|offset| from + offset) else {
         if rest.len() > REQUEST_LINE_BYTES_MAX {
             return Err(Fault::new(
                 Kind::UriTooLong,
@@ -418,8 +433,10 @@ fn check_first_line(rest: &[u8], searched: &mut Searched) -> Result<(), Fault> {
 
 fn check_request(head: &RequestHead) -> Result<(), Fault> {
     let target = head.target();
-    if target.bytes().any(|b| b <= b' ' || b == 0x7f)
-        || std::str::from_utf8(head.target.of(&head.headers.bytes)).is_err()
+    let raw_target = head.target.of(&head.headers.bytes);
+    if !raw_target
+        .iter()
+        .all(|&b| b.is_ascii_graphic() && b != b'#')
     {
         return Err(Fault::bad(
             "the request target holds a character that must be percent-encoded",
@@ -523,6 +540,7 @@ pub fn parse_response(
     } else {
         Version::Http11
     };
+    head.headers.fields.reserve(response.headers.len());
     for field in response.headers.iter() {
         let spans = (
             Span::within(bytes, field.name.as_bytes()),
@@ -530,6 +548,7 @@ pub fn parse_response(
         );
         head.headers.fields.push(spans);
     }
+    *searched = Searched::default();
     Ok(Some(end))
 }
 
@@ -571,102 +590,5 @@ pub fn is_hop_by_hop(headers: &Headers, name: &str) -> bool {
     HOP_BY_HOP.iter().any(|hop| hop.eq_ignore_ascii_case(name)) || headers.lists("connection", name)
 }
 
-/// Appends `METHOD target HTTP/1.1` and its line end.
-pub fn write_request_line(out: &mut Vec<u8>, method: &str, target: &str) {
-    out.extend_from_slice(method.as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(target.as_bytes());
-    out.extend_from_slice(b" HTTP/1.1\r\n");
-}
-
-/// Appends `HTTP/1.1 status reason` and its line end.
-pub fn write_status_line(out: &mut Vec<u8>, status: u16) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    write_number(out, u64::from(status));
-    out.push(b' ');
-    out.extend_from_slice(reason(status).as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends one field and its line end. CR, LF and NUL in the value become spaces: no value can start a line of its own.
-pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    let from = out.len();
-    out.extend_from_slice(value);
-    for byte in &mut out[from..] {
-        if matches!(*byte, b'\r' | b'\n' | 0) {
-            *byte = b' ';
-        }
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends a field whose value is a number.
-pub fn write_number_field(out: &mut Vec<u8>, name: &str, value: u64) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    write_number(out, value);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends a number in decimal.
-pub fn write_number(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
-/// The reason phrase of RFC 9110 15; "Error" for codes it does not have.
-pub fn reason(status: u16) -> &'static str {
-    match status {
-        100 => "Continue",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        206 => "Partial Content",
-        304 => "Not Modified",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        415 => "Unsupported Media Type",
-        417 => "Expectation Failed",
-        422 => "Unprocessable Content",
-        426 => "Upgrade Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        529 => "Overloaded",
-        _ => {
-            if status < 400 {
-                "OK"
-            } else {
-                "Error"
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ impl Secret {
 
     /// Whether `offered` is this secret, in a time that does not tell how much of it was right.
     pub fn matches(&self, offered: &[u8]) -> bool {
-        equal_constant_time(self.0.as_bytes(), offered)
+        equal_constant_time(offered, self.0.as_bytes())
     }
 }
 

@@ -2,9 +2,9 @@
 //! Aside, fsync, rename, fsync the folder; where the file is a mount of its own and cannot be renamed over, a copy and a rewrite in place.
 
 use super::node::{FILE_BYTES_MAX, Node, holds_nothing};
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -17,6 +17,7 @@ const SYMLINKS_MAX: u32 = 40;
 pub struct Store {
     path: PathBuf,
     rename: fn(&Path, &Path) -> io::Result<()>,
+    is_mount: fn(&Path) -> bool,
     saving: Mutex<()>,
 }
 
@@ -33,6 +34,7 @@ impl Store {
         Store {
             path: path.into(),
             rename: |from, to| fs::rename(from, to),
+            is_mount,
             saving: Mutex::new(()),
         }
     }
@@ -65,7 +67,9 @@ impl Store {
         let folder = folder_of(&target);
         let probe = aside(&target, "probe");
         let made = create_new(&probe).and_then(|_| fs::remove_file(&probe));
-        if let Err(error) = made {
+        if let Err(error) = made
+            && !(self.is_mount)(&target)
+        {
             return Some(cannot(folder, &error));
         }
         match OpenOptions::new().append(true).open(&target) {
@@ -86,7 +90,10 @@ impl Store {
         let fail = |error: io::Error| cannot(&self.path, &error);
         let target = resolve(&self.path).map_err(fail)?;
         let old = read_if_there(&target).map_err(fail)?;
-        let result = self.replace(&target, &text, old.as_deref(), data_dir);
+        if old.as_deref() == Some(text.as_bytes()) {
+            return Ok(Saved { kept: None });
+        }
+        let result = self.replace(&target, text.as_bytes(), old.as_deref(), data_dir);
         if result.is_err() {
             let _ = fs::remove_file(aside(&target, "new"));
         }
@@ -96,60 +103,94 @@ impl Store {
     fn replace(
         &self,
         target: &Path,
-        text: &str,
+        text: &[u8],
         old: Option<&[u8]>,
         data_dir: &Path,
     ) -> io::Result<Saved> {
-        let mut kept = None;
-        let comments = old.is_some_and(has_comments);
-        if let (true, Some(old)) = (comments, old) {
-            let backup = backup_of(target, folder_of(target));
-            if !backup.try_exists()? {
-                write_aside(&backup, old, fs::metadata(target).ok().as_ref())?;
-                kept = Some(backup);
-            }
-        }
-        let new = aside(target, "new");
-        let meta = match fs::metadata(target) {
-            Ok(meta) => Some(meta),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
+        let Some(old) = old else {
+            self.rename_over(target, text, None)?;
+            return Ok(Saved { kept: None });
         };
-        let renamed = write_aside(&new, text.as_bytes(), meta.as_ref())
-            .and_then(|()| (self.rename)(&new, target));
-        let in_place = match renamed {
-            Ok(()) => false,
-            // A single-file bind mount cannot be renamed over; the owner cannot be kept by one who may not give files away.
-            Err(error) => match error.kind() {
-                io::ErrorKind::ResourceBusy
-                | io::ErrorKind::CrossesDevices
-                | io::ErrorKind::PermissionDenied
-                    if meta.is_some() =>
-                {
-                    true
+        let like = fs::metadata(target)?;
+        let backup = backup_of(target, folder_of(target));
+        let by_hand = has_comments(old) && !backup.try_exists()?;
+        let kept = by_hand.then(|| write_backup(&backup, old, &like).map(|()| backup.clone()));
+        if !matches!(kept, Some(Err(_))) {
+            match self.rename_over(target, text, Some(&like)) {
+                Ok(()) => {}
+                // A mount of its own cannot be renamed over; its owner cannot be kept by one who may not give files away.
+                Err(error) if stays_where_it_is(&error) => {
+                    let _ = fs::remove_file(aside(target, "new"));
+                    rewrite(target, text, old, data_dir)?;
                 }
-                _ => return Err(error),
-            },
-        };
-        if in_place {
-            let _ = fs::remove_file(&new);
-            let old = old.unwrap_or_default();
-            fs::create_dir_all(data_dir)?;
-            let mut copy = backup_of(target, data_dir);
-            // A kept hand-written text is worth more than the copy of a generated one.
-            if !comments && read_if_there(&copy)?.is_some_and(|text| has_comments(&text)) {
-                copy.as_mut_os_string().push(".last");
+                Err(error) => return Err(error),
             }
-            write_aside(&copy, old, None)?;
-            sync_folder(data_dir)?;
-            let mut file = OpenOptions::new().write(true).open(target)?;
-            file.write_all(text.as_bytes())?;
-            file.set_len(text.len() as u64)?;
-            file.sync_all()?;
+            return Ok(Saved {
+                kept: kept.and_then(Result::ok),
+            });
         }
-        sync_folder(folder_of(target))?;
-        Ok(Saved { kept })
+        // Nothing can be made in the folder: the copy for the rewrite is the one that keeps the hand-written text.
+        let copy = rewrite(target, text, old, data_dir)?;
+        Ok(Saved { kept: Some(copy) })
     }
+
+    fn rename_over(&self, target: &Path, text: &[u8], like: Option<&Metadata>) -> io::Result<()> {
+        let new = aside(target, "new");
+        write_aside(&new, text, like)?;
+        (self.rename)(&new, target)?;
+        sync_folder(folder_of(target))
+    }
+}
+
+/// Whether a failed rename, or file aside, means that the file must be changed where it is.
+fn stays_where_it_is(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    let kinds = [
+        CrossesDevices,
+        PermissionDenied,
+        ReadOnlyFilesystem,
+        ResourceBusy,
+    ];
+    kinds.contains(&error.kind())
+}
+
+/// Changes the file in place, after a copy of the old text was made safe in `data_dir`. Answers where that is.
+fn rewrite(target: &Path, text: &[u8], old: &[u8], data_dir: &Path) -> io::Result<PathBuf> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)?;
+    let mut copy = backup_of(target, data_dir);
+    // A kept hand-written text is worth more than the copy of a generated one.
+    if !has_comments(old) && read_if_there(&copy)?.is_some_and(|kept| has_comments(&kept)) {
+        copy.as_mut_os_string().push(".last");
+    }
+    write_aside(&copy, old, None)?;
+    sync_folder(data_dir)?;
+    let mut file = OpenOptions::new().write(true).open(target)?;
+    if let Err(error) = overwrite(&mut file, text) {
+        // The disk is full: there is room for the old text, where it was.
+        file.rewind()?;
+        overwrite(&mut file, old)?;
+        return Err(error);
+    }
+    Ok(copy)
+}
+
+fn overwrite(file: &mut File, text: &[u8]) -> io::Result<()> {
+    file.write_all(text)?;
+    file.set_len(text.len() as u64)?;
+    file.sync_all()
+}
+
+/// Whether the file is a mount of its own, as a single-file bind mount is. (A path with blanks stands there escaped, and is not found.)
+fn is_mount(file: &Path) -> bool {
+    let Ok(file) = fs::canonicalize(file) else {
+        return false;
+    };
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let places = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    places.into_iter().any(|place| Path::new(place) == file)
 }
 
 /// The sentence for a place that cannot be written.
@@ -218,7 +259,7 @@ fn create_new(path: &Path) -> io::Result<File> {
 }
 
 /// Writes a whole new file, owned as `like` is, and fsyncs it. The mode is given last, when the owner is right.
-fn write_aside(path: &Path, text: &[u8], like: Option<&fs::Metadata>) -> io::Result<()> {
+fn write_aside(path: &Path, text: &[u8], like: Option<&Metadata>) -> io::Result<()> {
     let mut file = create_new(path)?;
     file.write_all(text)?;
     if let Some(like) = like {
@@ -229,6 +270,16 @@ fn write_aside(path: &Path, text: &[u8], like: Option<&fs::Metadata>) -> io::Res
         file.set_permissions(Permissions::from_mode(like.mode() & 0o7777))?;
     }
     file.sync_all()
+}
+
+/// A copy that belongs to the same owner where that can be had, else to us alone.
+fn write_backup(path: &Path, text: &[u8], like: &Metadata) -> io::Result<()> {
+    match write_aside(path, text, Some(like)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            write_aside(path, text, None)
+        }
+        result => result,
+    }
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
@@ -357,6 +408,28 @@ mod tests {
         assert_eq!(folder.text("config.yaml.bak"), "a: 1 # mine\n");
         assert_eq!(folder.text("config.yaml.bak.last"), "a: 2\n");
         assert_eq!(folder.text("config.yaml"), "a: 3\n");
+    }
+
+    #[test]
+    fn a_mount_in_a_folder_that_takes_no_file_is_rewritten() {
+        // /proc/self takes no new file from anyone, and /proc/self/comm may be written.
+        let folder = Folder::new();
+        let store = Store::new("/proc/self/comm");
+        let obstacle = store.obstacle().unwrap();
+        assert!(
+            obstacle.starts_with("/proc/self cannot be written by uid "),
+            "{obstacle}"
+        );
+        let mount = Store {
+            is_mount: |_| true,
+            ..store
+        };
+        assert_eq!(mount.obstacle(), None);
+        let path = folder.write("config.yaml", "a: 1 # mine\n");
+        let copy = rewrite(&path, b"a: 2\n", b"a: 1 # mine\n", &folder.path("data")).unwrap();
+        assert_eq!(copy, folder.path("data/config.yaml.bak"));
+        assert_eq!(folder.text("config.yaml"), "a: 2\n");
+        assert!(!is_mount(&path) && is_mount(Path::new("/proc")));
     }
 
     #[test]
