@@ -110,10 +110,10 @@ fn drain(client: &mut Client, total: u64, mut watch: impl FnMut(u64)) {
         .set_read_timeout(Some(Duration::from_secs(10)))
         .expect("a socket option");
     while got < total {
-        let read = client
-            .stream
-            .read(&mut room)
-            .expect("the rest of the answer");
+        let read = match client.stream.read(&mut room) {
+            Ok(read) => read,
+            Err(error) => panic!("after {got} of {total} bytes: {error}"),
+        };
         assert!(read > 0, "it ended after {got} bytes");
         got += read as u64;
         watch(got);
