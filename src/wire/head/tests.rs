@@ -31,7 +31,7 @@ fn feed_response(
 fn shown(used: usize, line: String, headers: &Headers) -> (usize, String) {
     let fields = headers
         .iter()
-        .map(|(name, value)| format!("|{name}={}", value.escape_ascii()));
+        .map(|(name, value)| format!("|{}={}", name.escape_ascii(), value.escape_ascii()));
     (used, line + &fields.collect::<String>())
 }
 
