@@ -589,23 +589,5 @@ fn parse_fault(error: httparse::Error) -> Fault {
     }
 }
 
-/// Fields that belong to one connection and never travel on (RFC 9110 7.6.1), lower case.
-pub const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Whether that field belongs to one connection only: one of [`HOP_BY_HOP`], or named by the head's own `Connection`.
-pub fn is_hop_by_hop(headers: &Headers, name: &str) -> bool {
-    HOP_BY_HOP.iter().any(|hop| hop.eq_ignore_ascii_case(name)) || headers.lists("connection", name)
-}
-
 #[cfg(test)]
 mod tests;

@@ -471,22 +471,6 @@ fn rule_22_connection_is_a_list_without_case_in_several_fields() {
 }
 
 #[test]
-fn hop_by_hop_fields_are_the_known_ones_and_the_named_ones() {
-    let head = parsed(with(b"Connection: X-Mine, close\r\n"));
-    for name in [
-        "Connection",
-        "TE",
-        "transfer-encoding",
-        "x-mine",
-        "Keep-Alive",
-        "Upgrade",
-    ] {
-        assert!(is_hop_by_hop(&head.headers, name), "{name}");
-    }
-    assert!(!is_hop_by_hop(&head.headers, "content-length"));
-}
-
-#[test]
 fn rule_32_a_status_is_three_digits_that_http_knows() {
     for good in ["100", "200", "299", "599"] {
         assert!(response(format!("HTTP/1.1 {good} X\r\n\r\n")).is_ok());
