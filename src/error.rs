@@ -22,6 +22,8 @@ pub enum Kind {
     BadRequest,
     /// A field that the chosen upstream cannot honour: 400.
     Unsupported,
+    /// More input than the model's context holds: 400.
+    ContextTooLong,
     /// No key, or a wrong one: 401.
     Unauthorized,
     /// Known, but not allowed: 403.
@@ -50,6 +52,8 @@ pub enum Kind {
     UpgradeRequired,
     /// Too many tries: 429.
     TooManyRequests,
+    /// The upstream account has no credit left: 429, for Messages clients 402.
+    QuotaExhausted,
     /// A head over its limits: 431.
     HeadTooLarge,
     /// A bug or a broken invariant here: 500.
@@ -66,6 +70,8 @@ pub enum Kind {
     SidecarDown,
     /// No room for another body or connection now: 503.
     AtCapacity,
+    /// The upstream has no capacity now: 503, for Messages clients 529.
+    Overloaded,
     /// The upstream took too long: 504.
     Timeout,
     /// HTTP other than 1.0 and 1.1: 505.
@@ -76,7 +82,7 @@ impl Kind {
     /// The HTTP status a client sees.
     pub fn status(self) -> u16 {
         match self {
-            Kind::BadRequest | Kind::Unsupported => 400,
+            Kind::BadRequest | Kind::Unsupported | Kind::ContextTooLong => 400,
             Kind::Unauthorized => 401,
             Kind::Forbidden => 403,
             Kind::ModelNotFound | Kind::NotFound => 404,
@@ -89,13 +95,13 @@ impl Kind {
             Kind::UnsupportedMediaType => 415,
             Kind::ExpectationFailed => 417,
             Kind::UpgradeRequired => 426,
-            Kind::TooManyRequests => 429,
+            Kind::TooManyRequests | Kind::QuotaExhausted => 429,
             Kind::HeadTooLarge => 431,
             Kind::Internal => 500,
             Kind::UnknownCoding => 501,
             Kind::Unreachable | Kind::BadReply => 502,
             Kind::UpstreamStatus(status) => status,
-            Kind::SidecarDown | Kind::AtCapacity => 503,
+            Kind::SidecarDown | Kind::AtCapacity | Kind::Overloaded => 503,
             Kind::Timeout => 504,
             Kind::BadVersion => 505,
         }

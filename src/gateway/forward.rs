@@ -201,11 +201,11 @@ impl Forward<'_> {
         length: usize,
         content_type: &[u8],
     ) {
-        let own = |name: &str| {
+        let own = |name: &[u8]| {
             upstream
                 .headers
                 .iter()
-                .any(|(header, _)| header.eq_ignore_ascii_case(name))
+                .any(|(header, _)| header.as_bytes().eq_ignore_ascii_case(name))
         };
         upstream
             .origin(self.protocol)
@@ -213,7 +213,7 @@ impl Forward<'_> {
         write_request_fields(out, self.head, own);
         if self.protocol == Protocol::Messages
             && self.head.headers.get("anthropic-version").is_none()
-            && !own("anthropic-version")
+            && !own(b"anthropic-version")
         {
             write_field(out, "anthropic-version", ANTHROPIC_VERSION.as_bytes());
         }
@@ -327,12 +327,12 @@ fn write_credentials(
     out: &mut Vec<u8>,
     upstream: &Upstream,
     protocol: Protocol,
-    own: impl Fn(&str) -> bool,
+    own: impl Fn(&[u8]) -> bool,
 ) {
     let Some(key) = &upstream.key else { return };
     let key = key.expose();
     let bearer = |out: &mut Vec<u8>| {
-        if !own("authorization") {
+        if !own(b"authorization") {
             out.extend_from_slice(b"authorization: Bearer ");
             out.extend_from_slice(key.as_bytes());
             out.extend_from_slice(b"\r\n");
@@ -347,7 +347,7 @@ fn write_credentials(
         write_field(out, "anthropic-beta", OAUTH_BETA.as_bytes());
         return;
     }
-    if !own("x-api-key") {
+    if !own(b"x-api-key") {
         write_field(out, "x-api-key", key.as_bytes());
     }
     let host = upstream.origin(protocol).host();

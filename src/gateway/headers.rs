@@ -42,17 +42,18 @@ const RESPONSE_FIELDS: [&str; 7] = [
 ];
 const RESPONSE_FAMILIES: [&str; 4] = ["x-ratelimit-", "anthropic-", "openai-", "ratelimit"];
 
-fn starts_with(name: &str, prefix: &str) -> bool {
-    name.len() >= prefix.len()
-        && name.as_bytes()[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
+fn starts_with(name: &[u8], prefix: &str) -> bool {
+    name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
 }
 
-fn is_one_of(name: &str, names: &[&str]) -> bool {
-    names.iter().any(|one| one.eq_ignore_ascii_case(name))
+fn is_one_of(name: &[u8], names: &[&str]) -> bool {
+    names
+        .iter()
+        .any(|one| one.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// Whether a client's field goes to an upstream of the same protocol.
-pub fn travels_up(name: &str) -> bool {
+pub fn travels_up(name: &[u8]) -> bool {
     let family = REQUEST_FAMILIES
         .iter()
         .any(|family| starts_with(name, family));
@@ -60,7 +61,7 @@ pub fn travels_up(name: &str) -> bool {
 }
 
 /// Whether an upstream's field comes back to the client. Request ids are handled by [`write_answer_fields`].
-fn travels_down(name: &str) -> bool {
+fn travels_down(name: &[u8]) -> bool {
     is_one_of(name, &RESPONSE_FIELDS)
         || RESPONSE_FAMILIES
             .iter()
@@ -68,9 +69,10 @@ fn travels_down(name: &str) -> bool {
 }
 
 /// Appends the client's fields that travel on, except those the upstream's own settings name.
-pub fn write_request_fields(out: &mut Vec<u8>, head: &RequestHead, except: impl Fn(&str) -> bool) {
+pub fn write_request_fields(out: &mut Vec<u8>, head: &RequestHead, except: impl Fn(&[u8]) -> bool) {
+    let hops = head.headers.get("connection").is_some();
     for (name, value) in head.headers.iter() {
-        if travels_up(name) && !except(name) && !head.headers.lists("connection", name) {
+        if travels_up(name) && !except(name) && !(hops && head.headers.lists("connection", name)) {
             write_field(out, name, value);
         }
     }
@@ -79,10 +81,11 @@ pub fn write_request_fields(out: &mut Vec<u8>, head: &RequestHead, except: impl 
 /// Appends the upstream's fields that come back, and both request ids: the upstream's own where it sent one, else ours.
 pub fn write_answer_fields(out: &mut Vec<u8>, head: &ResponseHead, request_id: &str) {
     let mut streams = false;
+    let hops = head.headers.get("connection").is_some();
     for (name, value) in head.headers.iter() {
-        if travels_down(name) && !head.headers.lists("connection", name) {
+        if travels_down(name) && !(hops && head.headers.lists("connection", name)) {
             write_field(out, name, value);
-            streams |= name.eq_ignore_ascii_case("content-type") && is_event_stream(value);
+            streams |= name.eq_ignore_ascii_case(b"content-type") && is_event_stream(value);
         }
     }
     if streams {
@@ -150,7 +153,7 @@ mod tests {
             "Via",
             "x-debug-mode",
         ] {
-            assert!(!travels_up(name), "{name}");
+            assert!(!travels_up(name.as_bytes()), "{name}");
         }
         for name in [
             "User-Agent",
@@ -161,7 +164,7 @@ mod tests {
             "x-codex-turn-metadata",
             "Idempotency-Key",
         ] {
-            assert!(travels_up(name), "{name}");
+            assert!(travels_up(name.as_bytes()), "{name}");
         }
         for name in [
             "Set-Cookie",
@@ -173,7 +176,7 @@ mod tests {
             "Via",
             "Alt-Svc",
         ] {
-            assert!(!travels_down(name), "{name}");
+            assert!(!travels_down(name.as_bytes()), "{name}");
         }
     }
 }

@@ -1,42 +1,122 @@
-//! The error envelope of each protocol, made from an [`Error`] (protocols.md 4.3).
+//! Errors across protocols (protocols.md 4.3): an upstream's error body of any known shape becomes an [`Error`], and an
+//! [`Error`] becomes the body and status of the protocol the client speaks. The upstream's own sentence is kept.
+
+mod upstream;
+
+pub use upstream::{in_stream, of_answer, says_error};
 
 use super::Protocol;
-use crate::error::{Error, Kind};
+use super::render::Members;
+use crate::error::{Blame, Error, Kind};
+use std::borrow::Cow;
+
+/// An error answer for a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// The value of `x-should-retry`, if one has to be set: SDKs must not repeat what no waiting mends.
+    pub should_retry: Option<bool>,
+}
+
+/// An upstream's HTTP error for a client of another protocol. `upstream_name` is the configured name, so that the user knows
+/// whose key was refused.
+pub fn convert_error(
+    client: Protocol,
+    status: u16,
+    body: &[u8],
+    request_id: &str,
+    upstream_name: &str,
+) -> ErrorAnswer {
+    answer(client, &of_answer(status, body, upstream_name), request_id)
+}
+
+/// The answer that tells a client of that protocol of an error.
+pub fn answer(client: Protocol, error: &Error, request_id: &str) -> ErrorAnswer {
+    ErrorAnswer {
+        status: status(client, error),
+        body: error_body(client, error, request_id),
+        should_retry: (error.kind == Kind::QuotaExhausted).then_some(false),
+    }
+}
+
+/// The HTTP status under which a client of that protocol expects an error.
+pub fn status(client: Protocol, error: &Error) -> u16 {
+    match (error.kind, client) {
+        (Kind::QuotaExhausted, Protocol::Messages) => 402,
+        (Kind::Overloaded, Protocol::Messages) => 529,
+        _ => error.status(),
+    }
+}
 
 /// The JSON body of an error answer in that protocol. `request_id` goes where the protocol has a place for it.
 pub fn error_body(protocol: Protocol, error: &Error, request_id: &str) -> Vec<u8> {
-    let message = serde_json::Value::from(error.message.as_str());
-    let body = match protocol {
+    let mut body = Vec::with_capacity(128 + error.message.len());
+    Members::object(&mut body, |m| match protocol {
         Protocol::Chat | Protocol::Responses => {
             let (kind, code) = openai_words(error);
-            let param = serde_json::Value::from(error.param.as_deref());
-            let code = serde_json::Value::from(code);
-            format!(
-                r#"{{"error":{{"message":{message},"type":"{kind}","param":{param},"code":{code}}}}}"#
-            )
+            m.nested("error", |m| {
+                m.str("message", &error.message).str("type", kind);
+                match &error.param {
+                    Some(param) => m.str("param", param),
+                    None => m.null("param"),
+                };
+                match code {
+                    Some(code) => m.str("code", code),
+                    None => m.null("code"),
+                };
+            });
         }
         Protocol::Messages => {
-            let kind = anthropic_word(error);
-            let request_id = serde_json::Value::from(request_id);
-            format!(
-                r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}},"request_id":{request_id}}}"#
-            )
+            m.str("type", "error");
+            m.nested("error", |m| {
+                m.str("type", anthropic_word(error))
+                    .str("message", &anthropic_message(error));
+            });
+            m.str("request_id", request_id);
         }
-    };
-    body.into_bytes()
+    });
+    body
+}
+
+/// The sentence for a Messages client: Claude Code looks for these first words to compact the conversation, and the field
+/// that is not supported has no member of its own there.
+pub fn anthropic_message(error: &Error) -> Cow<'_, str> {
+    const TOO_LONG: &str = "prompt is too long";
+    let message = &error.message;
+    match (error.kind, &error.param) {
+        (Kind::ContextTooLong, _) if !message.starts_with(TOO_LONG) => {
+            format!("{TOO_LONG}: {message}").into()
+        }
+        (Kind::Unsupported, Some(param)) if !message.starts_with(param.as_str()) => {
+            format!("{param}: {message}").into()
+        }
+        _ => message.into(),
+    }
 }
 
 /// `type` and `code` of an OpenAI error.
-fn openai_words(error: &Error) -> (&'static str, Option<&'static str>) {
+pub fn openai_words(error: &Error) -> (&'static str, Option<&'static str>) {
     const BAD: &str = "invalid_request_error";
     match error.kind {
         Kind::Unsupported => (BAD, Some("unsupported_value")),
+        Kind::ContextTooLong => (BAD, Some("context_length_exceeded")),
         Kind::ModelNotFound => (BAD, Some("model_not_found")),
         Kind::Unauthorized => ("authentication_error", Some("invalid_api_key")),
+        Kind::UpstreamStatus(401) => ("authentication_error", Some("upstream_auth")),
+        Kind::UpstreamStatus(403) if error.blame == Blame::Upstream => {
+            ("authentication_error", Some("upstream_auth"))
+        }
         Kind::Forbidden => ("permission_error", None),
         Kind::TooLarge => (BAD, Some("request_too_large")),
         Kind::TooManyRequests => ("rate_limit_error", Some("rate_limit_exceeded")),
-        Kind::AtCapacity | Kind::SidecarDown => ("server_error", Some("server_is_overloaded")),
+        Kind::QuotaExhausted => ("insufficient_quota", Some("insufficient_quota")),
+        Kind::Overloaded | Kind::AtCapacity | Kind::SidecarDown => {
+            ("server_error", Some("server_is_overloaded"))
+        }
+        Kind::UpstreamStatus(400..=499) => (BAD, None),
         Kind::Unreachable | Kind::BadReply | Kind::UpstreamStatus(_) => {
             ("server_error", Some("upstream_error"))
         }
@@ -47,15 +127,18 @@ fn openai_words(error: &Error) -> (&'static str, Option<&'static str>) {
 }
 
 /// `type` of an Anthropic error.
-fn anthropic_word(error: &Error) -> &'static str {
+pub fn anthropic_word(error: &Error) -> &'static str {
     match error.kind {
-        Kind::ModelNotFound | Kind::NotFound => "not_found_error",
-        Kind::Unauthorized => "authentication_error",
+        Kind::ModelNotFound | Kind::NotFound | Kind::UpstreamStatus(404) => "not_found_error",
+        Kind::Unauthorized | Kind::UpstreamStatus(401) => "authentication_error",
+        Kind::UpstreamStatus(403) if error.blame == Blame::Upstream => "authentication_error",
         Kind::Forbidden => "permission_error",
         Kind::TooLarge => "request_too_large",
         Kind::TooManyRequests => "rate_limit_error",
-        Kind::AtCapacity | Kind::SidecarDown => "overloaded_error",
+        Kind::QuotaExhausted => "billing_error",
+        Kind::Overloaded | Kind::AtCapacity | Kind::SidecarDown => "overloaded_error",
         Kind::Timeout => "timeout_error",
+        Kind::UpstreamStatus(400..=499) => "invalid_request_error",
         Kind::Internal | Kind::Unreachable | Kind::BadReply | Kind::UpstreamStatus(_) => {
             "api_error"
         }
@@ -64,21 +147,4 @@ fn anthropic_word(error: &Error) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_protocol_has_its_own_envelope() {
-        let error = Error::client(Kind::ModelNotFound, "model \"x\" is unknown").param("model");
-        let chat = String::from_utf8(error_body(Protocol::Chat, &error, "req_1")).unwrap();
-        assert_eq!(
-            chat,
-            r#"{"error":{"message":"model \"x\" is unknown","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#
-        );
-        let messages = String::from_utf8(error_body(Protocol::Messages, &error, "req_1")).unwrap();
-        assert_eq!(
-            messages,
-            r#"{"type":"error","error":{"type":"not_found_error","message":"model \"x\" is unknown"},"request_id":"req_1"}"#
-        );
-    }
-}
+mod tests;

@@ -1,8 +1,43 @@
-//! MEANING. The three protocols, each with the paths and error envelopes it is known by. As pure as `wire`.
+//! MEANING. Requests, answers and streams between the three protocols, through one neutral, block-structured form. As pure as
+//! `wire`: no clock, no chance, no configuration; those come in as arguments. When client and upstream speak the same
+//! protocol nothing of this is entered.
+//!
+//! A request is read by the client's twin, bent by [`adapt`] to what the upstream can hold, and written by the upstream's
+//! twin. An answer goes the other way through [`Translator`], [`Collector`], [`convert_response`] or [`replay`].
 
+pub mod adapt;
+mod balance;
+pub mod caps;
+pub mod carrier;
+pub mod context;
+pub mod effort;
 mod errors;
+mod estimate;
+pub mod gather;
+pub mod ids;
+pub mod neutral;
+mod pipe;
+pub mod render;
+mod resolve;
+pub mod sequence;
+mod stops;
+pub mod text;
+mod twins;
+pub mod warnings;
 
-pub use errors::error_body;
+pub use caps::Caps;
+pub use context::Context;
+pub use errors::{
+    ErrorAnswer, answer, anthropic_message, anthropic_word, convert_error, error_body, in_stream,
+    of_answer, openai_words, says_error, status,
+};
+pub use estimate::estimate_tokens;
+pub use neutral::Usage;
+pub use pipe::{Collector, Translator, convert_response, replay, truncated};
+pub use warnings::Warnings;
+
+use crate::error::{Blame, Error};
+use crate::wire::json::Object;
 
 /// One of the three wire protocols a client or an upstream speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,4 +71,116 @@ impl Protocol {
             Protocol::Messages => "/messages",
         }
     }
+}
+
+/// The upstream a request is written for.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'t> {
+    /// What it can do.
+    pub caps: &'t Caps,
+    /// The model it is asked for.
+    pub model: &'t str,
+}
+
+/// What a twin writes of a request.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// Whether the upstream is asked for a stream.
+    pub stream: bool,
+    /// Values of `anthropic-beta` the body needs.
+    pub betas: Vec<&'static str>,
+    /// Top-level keys that the client's request says nothing about: for a `default` parameter they count as absent.
+    pub invented: Vec<&'static str>,
+}
+
+/// A converted request.
+#[derive(Debug)]
+pub struct Converted {
+    /// The JSON body for the upstream.
+    pub body: Vec<u8>,
+    /// What was weakened or removed and could matter.
+    pub warnings: Warnings,
+    /// What the answer's conversion needs to know.
+    pub context: Context,
+    /// Whether the upstream is asked for a stream.
+    pub stream: bool,
+    /// Values of `anthropic-beta` the body needs.
+    pub betas: Vec<&'static str>,
+    /// For Messages upstreams: the version that still takes sampling fields (protocols.md 3.1).
+    pub anthropic_version: &'static str,
+    /// Top-level keys of the body that the converter invented: for a `default` parameter they count as absent.
+    pub invented: Vec<&'static str>,
+}
+
+/// The `anthropic-version` of converted requests.
+pub const ANTHROPIC_VERSION: &str = "2023-06-01";
+
+/// What the answering side takes from the world: the requests' side takes nothing, so that the same conversation converts to the
+/// same bytes in each turn.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// Now, in seconds.
+    pub now_unix_s: u64,
+    /// Fresh for each answer.
+    pub random: [u8; 16],
+}
+
+impl Made {
+    /// An id of this answer: `prefix` and 24 letters and digits, another for each `number`.
+    pub fn id(&self, prefix: &str, number: u64) -> String {
+        const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+        let mut id = String::with_capacity(prefix.len() + 24);
+        id.push_str(prefix);
+        let (head, tail) = self.random.split_at(8);
+        for (lane, half) in [head, tail].into_iter().enumerate() {
+            let seed = half
+                .iter()
+                .fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
+            let mut bits = mixed(seed ^ mixed(number.wrapping_mul(2).wrapping_add(lane as u64)));
+            for _ in 0..12 {
+                id.push(char::from(LETTERS[(bits & 31) as usize]));
+                bits >>= 5;
+            }
+        }
+        id
+    }
+}
+
+/// Spreads each bit over all (splitmix64's finaliser).
+fn mixed(seed: u64) -> u64 {
+    let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+/// Converts a client's request into one for that upstream. `model` is what the upstream is asked for.
+///
+/// # Errors
+/// The body is no request of its protocol (`BadRequest`), or asks for what the upstream cannot honour (`Unsupported`, with the
+/// field as `param`). Nothing was sent then.
+pub fn convert_request(
+    from: Protocol,
+    to: Protocol,
+    caps: &Caps,
+    model: &str,
+    body: &[u8],
+) -> Result<Converted, Error> {
+    let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Client))?;
+    let mut warnings = Warnings::default();
+    let mut request = twins::read_request(from, object, &mut warnings)?;
+    let target = Target { caps, model };
+    let context = adapt::adapt(&mut request, to, &target, &mut warnings)?;
+    let outgoing = twins::write_request(to, &request, &target, &mut warnings)?;
+    Ok(Converted {
+        body: outgoing.body,
+        warnings,
+        context,
+        stream: outgoing.stream,
+        betas: outgoing.betas,
+        anthropic_version: ANTHROPIC_VERSION,
+        invented: outgoing.invented,
+    })
 }

@@ -122,6 +122,7 @@ impl Headers {
 
     /// The first value of that name, compared without case.
     pub fn get<'h>(&'h self, name: &str) -> Option<&'h [u8]> {
+        let name = name.as_bytes();
         self.iter()
             .find(|(field, _)| field.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
@@ -136,22 +137,21 @@ impl Headers {
     /// Every value of that name, in order.
     pub fn all<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
         self.iter()
-            .filter(move |(field, _)| field.eq_ignore_ascii_case(name))
+            .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
 
-    /// Every field: its name as it was spelt, and its value without surrounding white space.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|(name, value)| {
-            let name = std::str::from_utf8(name.of(&self.bytes)).unwrap_or_default(); // a token, so ASCII: checked by httparse
-            (name, value.of(&self.bytes))
-        })
+    /// Every field: its name (a token) as it was spelt, and its value without surrounding white space.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let fields = self.fields.iter();
+        fields.map(|(name, value)| (name.of(&self.bytes), value.of(&self.bytes)))
     }
 
     /// Whether a comma-separated list field, possibly given several times, holds that word (RFC 9110 5.6.1).
-    pub fn lists(&self, name: &str, word: &str) -> bool {
+    pub fn lists(&self, name: &str, word: impl AsRef<[u8]>) -> bool {
+        let word = word.as_ref();
         self.all(name)
-            .any(|value| list_items(value).any(|item| item.eq_ignore_ascii_case(word.as_bytes())))
+            .any(|value| list_items(value).any(|item| item.eq_ignore_ascii_case(word)))
     }
 }
 
@@ -256,6 +256,9 @@ fn keeps_alive(version: Version, headers: &Headers) -> bool {
 
 /// Splits `http://authority/rest` or `https://…`; None for any other form.
 fn absolute(target: &str) -> Option<(&str, &str)> {
+    if target.starts_with('/') {
+        return None; // nearly always
+    }
     let (scheme, after) = target.split_once("://")?;
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return None;
@@ -275,7 +278,7 @@ pub struct Searched {
 /// A line feed without a carriage return before it is refused here (http.md 3: bare LF nowhere).
 pub fn find_end(input: &[u8], searched: &mut Searched) -> Result<Option<usize>, Fault> {
     let mut at = searched.to;
-    while let Some(offset) = input[at..].iter().position(|&b| b == b'\n') {
+    while let Some(offset) = find_line_feed(&input[at..]) {
         let lf = at + offset;
         if lf == 0 || input[lf - 1] != b'\r' {
             return Err(Fault::bad("a line of the head ends in a bare line feed"));
@@ -294,6 +297,20 @@ pub fn find_end(input: &[u8], searched: &mut Searched) -> Result<Option<usize>, 
         ));
     }
     Ok(None)
+}
+
+/// Where the first line feed is, looked for in blocks that the compiler compares at once.
+fn find_line_feed(input: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 32;
+    let mut at = 0;
+    for block in input.chunks_exact(BLOCK) {
+        if block.iter().fold(false, |found, &b| found | (b == b'\n')) {
+            break;
+        }
+        at += BLOCK;
+    }
+    let rest = input[at..].iter().position(|&b| b == b'\n');
+    rest.map(|offset| at + offset)
 }
 
 /// How many bytes of empty lines stand before a request line. More than a few are refused.
@@ -570,24 +587,6 @@ fn parse_fault(error: httparse::Error) -> Fault {
         httparse::Error::Status => Fault::bad("the status line is malformed"),
         httparse::Error::Token => Fault::bad("the first line of the head is malformed"),
     }
-}
-
-/// Fields that belong to one connection and never travel on (RFC 9110 7.6.1), lower case.
-pub const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Whether that field belongs to one connection only: one of [`HOP_BY_HOP`], or named by the head's own `Connection`.
-pub fn is_hop_by_hop(headers: &Headers, name: &str) -> bool {
-    HOP_BY_HOP.iter().any(|hop| hop.eq_ignore_ascii_case(name)) || headers.lists("connection", name)
 }
 
 #[cfg(test)]

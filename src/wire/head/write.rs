@@ -18,8 +18,8 @@ pub fn write_status_line(out: &mut Vec<u8>, status: u16) {
 }
 
 /// Appends one field and its line end. CR, LF and NUL in the value become spaces: no value can start a line of its own.
-pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
+pub fn write_field(out: &mut Vec<u8>, name: impl AsRef<[u8]>, value: &[u8]) {
+    out.extend_from_slice(name.as_ref());
     out.extend_from_slice(b": ");
     let from = out.len();
     out.extend_from_slice(value);

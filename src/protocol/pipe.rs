@@ -1,0 +1,380 @@
+//! From an upstream's bytes to a client's: reader → sequencer → resolver → (stops) → grammar → writer. One function from bytes to
+//! bytes, whatever the pair of protocols and however the bytes were cut.
+
+use super::context::Context;
+use super::gather::Gather;
+use super::neutral::{Event, Grammar, Keyed, Reply, Usage};
+use super::resolve::Resolver;
+use super::sequence::Sequencer;
+use super::stops::Stops;
+use super::twins::{self, Reader, Writer};
+use super::warnings::Warnings;
+use super::{Made, Protocol};
+use crate::error::{Blame, Error, Kind};
+use crate::wire::json::Object;
+use crate::wire::sse;
+
+/// The middle of every conversion of answers.
+struct Middle {
+    sequencer: Sequencer,
+    resolver: Resolver,
+    stops: Option<Stops>,
+    grammar: Grammar,
+    usage: Option<Usage>,
+    cx: Context,
+    made: Made,
+}
+
+impl Middle {
+    fn new(cx: Context, made: Made) -> Middle {
+        Middle {
+            sequencer: Sequencer::default(),
+            resolver: Resolver::default(),
+            stops: Stops::new(&cx.stops),
+            grammar: Grammar::Before,
+            usage: None,
+            cx,
+            made,
+        }
+    }
+
+    fn is_started(&self) -> bool {
+        self.grammar != Grammar::Before
+    }
+
+    fn is_finished(&self) -> bool {
+        self.grammar == Grammar::After
+    }
+
+    /// Takes the reader's next event and calls `write` with what is ready, in the grammar's order.
+    fn push(
+        &mut self,
+        keyed: Keyed<'_>,
+        write: &mut dyn FnMut(&Event<'_>, &Context) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Middle {
+            sequencer,
+            resolver,
+            stops,
+            grammar,
+            usage,
+            cx,
+            made,
+        } = self;
+        let mut last = |event: Event<'_>| {
+            *grammar = grammar.step(&event)?;
+            if let Event::Usage(totals) = &event {
+                *usage = Some(*totals);
+            }
+            write(&event, cx)
+        };
+        let mut stopped = false;
+        sequencer.push(keyed, &mut |event| {
+            resolver.step(event, cx, made, &mut |event| match stops {
+                _ if stopped => Ok(()),
+                Some(stops) => {
+                    stopped = stops.step(event, &mut last)?;
+                    Ok(())
+                }
+                None => last(event),
+            })
+        })
+    }
+}
+
+/// Converts one stream. After an error nothing more may be fed; [`Translator::fail`] tells the client.
+pub struct Translator {
+    parser: sse::Parser,
+    reader: Reader,
+    middle: Middle,
+    writer: Writer,
+    warnings: Warnings,
+    failed: bool,
+}
+
+impl Translator {
+    /// For an answer of that upstream to that client.
+    pub fn new(upstream: Protocol, client: Protocol, cx: Context, made: Made) -> Translator {
+        Translator {
+            parser: sse::Parser::new(),
+            reader: Reader::new(upstream, &cx),
+            writer: Writer::new(client, &cx, &made),
+            middle: Middle::new(cx, made),
+            warnings: Warnings::default(),
+            failed: false,
+        }
+    }
+
+    /// Takes the upstream's next bytes and appends what the client gets for them.
+    ///
+    /// # Errors
+    /// The upstream reported an error or sent nonsense. While [`Translator::started`] is false a real HTTP error can be sent.
+    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        if self.is_finished() {
+            return Ok(());
+        }
+        let Translator {
+            parser,
+            reader,
+            middle,
+            writer,
+            ..
+        } = self;
+        parser
+            .push(bytes)
+            .map_err(|fault| fault.blame(Blame::Upstream))?;
+        while let Some(event) = parser.next() {
+            reader.read(event, &mut |keyed| {
+                if middle.is_finished() {
+                    return Ok(());
+                }
+                middle.push(keyed, &mut |event, cx| writer.write(event, cx, out))
+            })?;
+            if middle.is_finished() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The upstream's body has ended.
+    ///
+    /// # Errors
+    /// It ended before its answer was complete.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        if self.is_finished() {
+            return Ok(());
+        }
+        let Translator {
+            parser,
+            reader,
+            middle,
+            writer,
+            ..
+        } = self;
+        let mut sink = |keyed: Keyed<'_>| {
+            if middle.is_finished() {
+                return Ok(());
+            }
+            middle.push(keyed, &mut |event, cx| writer.write(event, cx, out))
+        };
+        if let Some(event) = parser.finish() {
+            reader.read(event, &mut sink)?;
+        }
+        reader.end(&mut sink)?;
+        if self.is_finished() {
+            Ok(())
+        } else {
+            Err(truncated())
+        }
+    }
+
+    /// Tells the client, in its protocol, that the answer failed, and never lets what was sent look complete. Nothing is
+    /// written after the answer was finished.
+    pub fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
+        if !self.is_finished() && !self.failed {
+            self.writer.fail(error, &self.middle.cx, out);
+        }
+        self.failed = true;
+    }
+
+    /// What a client sees when nothing has come for a while: its protocol's own sign of life, a comment before the start.
+    pub fn keep_alive(&mut self, out: &mut Vec<u8>) {
+        if self.failed || self.is_finished() {
+            return;
+        }
+        if self.middle.is_started() {
+            self.writer.keep_alive(&self.middle.cx, out);
+        } else {
+            out.extend_from_slice(b": keepalive\n\n");
+        }
+    }
+
+    /// Whether the first event was written. Until then no head needs to be sent.
+    pub fn started(&self) -> bool {
+        self.middle.is_started()
+    }
+
+    /// Whether the answer is complete: the upstream's body may be dropped.
+    pub fn is_finished(&self) -> bool {
+        self.middle.is_finished()
+    }
+
+    /// The last totals the upstream reported.
+    pub fn usage(&self) -> Option<&Usage> {
+        self.middle.usage.as_ref()
+    }
+
+    /// What was found to be lost while answering.
+    pub fn warnings(&self) -> &Warnings {
+        &self.warnings
+    }
+}
+
+/// Makes one whole answer of a stream, for a client that did not ask for one.
+pub struct Collector {
+    parser: sse::Parser,
+    reader: Reader,
+    middle: Middle,
+    gather: Gather,
+    client: Protocol,
+}
+
+impl Collector {
+    /// For an answer of that upstream to that client.
+    pub fn new(upstream: Protocol, client: Protocol, cx: Context, made: Made) -> Collector {
+        Collector {
+            parser: sse::Parser::new(),
+            reader: Reader::new(upstream, &cx),
+            middle: Middle::new(cx, made),
+            gather: Gather::default(),
+            client,
+        }
+    }
+
+    /// Takes the upstream's next bytes.
+    ///
+    /// # Errors
+    /// The upstream reported an error or sent nonsense, or the answer is larger than [`super::gather::GATHERED_BYTES_MAX`].
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if self.middle.is_finished() {
+            return Ok(());
+        }
+        let Collector {
+            parser,
+            reader,
+            middle,
+            gather,
+            ..
+        } = self;
+        parser
+            .push(bytes)
+            .map_err(|fault| fault.blame(Blame::Upstream))?;
+        while let Some(event) = parser.next() {
+            reader.read(event, &mut |keyed| {
+                if middle.is_finished() {
+                    return Ok(());
+                }
+                middle.push(keyed, &mut |event, _| gather.take(event))
+            })?;
+            if middle.is_finished() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the answer is complete: the upstream's body may be dropped.
+    pub fn is_finished(&self) -> bool {
+        self.middle.is_finished()
+    }
+
+    /// The last totals the upstream reported.
+    pub fn usage(&self) -> Option<&Usage> {
+        self.middle.usage.as_ref()
+    }
+
+    /// The upstream's body has ended: the client's answer.
+    ///
+    /// # Errors
+    /// It ended before its answer was complete.
+    pub fn finish(mut self, warnings: &mut Warnings) -> Result<Vec<u8>, Error> {
+        if !self.middle.is_finished() {
+            let Collector {
+                parser,
+                reader,
+                middle,
+                gather,
+                ..
+            } = &mut self;
+            let mut sink = |keyed: Keyed<'_>| {
+                if middle.is_finished() {
+                    return Ok(());
+                }
+                middle.push(keyed, &mut |event, _| gather.take(event))
+            };
+            if let Some(event) = parser.finish() {
+                reader.read(event, &mut sink)?;
+            }
+            reader.end(&mut sink)?;
+        }
+        let reply = self.gather.reply().ok_or_else(truncated)?;
+        let mut out = Vec::new();
+        twins::write_reply(
+            self.client,
+            &reply,
+            &self.middle.cx,
+            &self.middle.made,
+            warnings,
+            &mut out,
+        )?;
+        Ok(out)
+    }
+}
+
+/// Converts a whole answer.
+///
+/// # Errors
+/// The body is no answer of that upstream, or an error under status 200; or the answer cannot be told in the client's protocol.
+pub fn convert_response(
+    upstream: Protocol,
+    client: Protocol,
+    cx: &Context,
+    made: &Made,
+    body: &[u8],
+    warnings: &mut Warnings,
+) -> Result<Vec<u8>, Error> {
+    let mut gather = Gather::default();
+    each_event(upstream, cx, made, body, warnings, &mut |event, _| {
+        gather.take(event)
+    })?;
+    let reply = gather.reply().ok_or_else(truncated)?;
+    let mut out = Vec::with_capacity(body.len() + 512);
+    twins::write_reply(client, &reply, cx, made, warnings, &mut out)?;
+    Ok(out)
+}
+
+/// The stream a client asked for, made of the whole answer an upstream gave instead.
+///
+/// # Errors
+/// As [`convert_response`].
+pub fn replay(
+    upstream: Protocol,
+    client: Protocol,
+    cx: &Context,
+    made: &Made,
+    body: &[u8],
+    warnings: &mut Warnings,
+) -> Result<Vec<u8>, Error> {
+    let mut writer = Writer::new(client, cx, made);
+    let mut out = Vec::with_capacity(body.len() * 2 + 1024);
+    each_event(upstream, cx, made, body, warnings, &mut |event, cx| {
+        writer.write(event, cx, &mut out)
+    })?;
+    Ok(out)
+}
+
+/// The events of a whole answer, in the client's words.
+fn each_event(
+    upstream: Protocol,
+    cx: &Context,
+    made: &Made,
+    body: &[u8],
+    warnings: &mut Warnings,
+    write: &mut dyn FnMut(&Event<'_>, &Context) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Upstream))?;
+    let reply: Reply<'_> = twins::read_reply(upstream, object, cx, warnings)?;
+    let mut middle = Middle::new(cx.clone(), made.clone());
+    reply.emit(&mut |keyed| {
+        if middle.is_finished() {
+            return Ok(());
+        }
+        middle.push(keyed, write)
+    })
+}
+
+/// The error of every answer that ends too early; the same words wherever it is noticed.
+pub fn truncated() -> Error {
+    Error::upstream(Kind::BadReply, "upstream stream ended before completion")
+}

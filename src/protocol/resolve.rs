@@ -1,0 +1,140 @@
+//! The upstream's words for tools turned into the client's: names and namespaces, ids that the client's protocol takes, and the
+//! form of the arguments. Stands between the sequencer and the writer, for streams and whole answers alike.
+
+use super::Made;
+use super::context::Context;
+use super::ids;
+use super::neutral::{CallKind, Event, Open, Opened, Piece};
+use super::sequence::{HELD_BYTES_MAX, Out};
+use super::text::Text;
+use super::{Protocol, neutral::Proof};
+use crate::error::{Error, Kind};
+use crate::wire::json::Object;
+
+/// What happens to the arguments of the call that is open.
+#[derive(Default)]
+enum Form {
+    /// They pass.
+    #[default]
+    Same,
+    /// `{"input":"…"}` is gathered, to become free text at the end.
+    Unwrap(Text<'static>),
+    /// Free text becomes `{"input":"…"}` as it passes.
+    Wrap,
+}
+
+/// Resolves the calls of one answer.
+#[derive(Default)]
+pub struct Resolver {
+    form: Form,
+    /// Ids of this answer so far; one given twice is replaced.
+    ids: Vec<Text<'static>>,
+}
+
+impl Resolver {
+    /// Passes the event on in the client's words.
+    ///
+    /// # Errors
+    /// A wrapped argument text over its bound, or the error of `out`.
+    pub fn step(
+        &mut self,
+        event: Event<'_>,
+        cx: &Context,
+        made: &Made,
+        out: &mut Out<'_>,
+    ) -> Result<(), Error> {
+        match event {
+            Event::Open(Open::Call(head)) => {
+                let head = self.head(head, cx, made);
+                out(Event::Open(Open::Call(head)))?;
+                match self.form {
+                    Form::Wrap => out(Event::Delta(Piece::Arguments(Text::plain("{\"input\":\"")))),
+                    _ => Ok(()),
+                }
+            }
+            Event::Delta(Piece::Arguments(text)) => match &mut self.form {
+                Form::Same => out(Event::Delta(Piece::Arguments(text))),
+                Form::Wrap => out(Event::Delta(Piece::Arguments(Text::plain(
+                    text.as_escaped(),
+                )))),
+                Form::Unwrap(held) => {
+                    held.push(&text);
+                    if held.as_escaped().len() > HELD_BYTES_MAX {
+                        return Err(Error::upstream(
+                            Kind::BadReply,
+                            "the arguments of a call are too long",
+                        ));
+                    }
+                    Ok(())
+                }
+            },
+            Event::Delta(Piece::Proof(proof)) => {
+                let proof = Proof {
+                    upstream: cx.caps.upstream.as_deref().map(Into::into),
+                    family: cx
+                        .caps
+                        .upstream
+                        .is_some()
+                        .then(|| cx.family.as_str().into()),
+                    ..proof
+                };
+                out(Event::Delta(Piece::Proof(proof)))
+            }
+            Event::Close { whole } => {
+                match std::mem::take(&mut self.form) {
+                    Form::Same => {}
+                    Form::Wrap if whole => out(Event::Delta(Piece::Arguments(Text::plain("\"}"))))?,
+                    Form::Unwrap(held) if whole => {
+                        let text = unwrapped(held);
+                        if !text.is_empty() {
+                            out(Event::Delta(Piece::Arguments(text)))?;
+                        }
+                    }
+                    Form::Wrap | Form::Unwrap(_) => {}
+                }
+                out(Event::Close { whole })
+            }
+            other => out(other),
+        }
+    }
+
+    fn head<'h>(&mut self, head: Opened<'h>, cx: &Context, made: &Made) -> Opened<'h> {
+        let mut id = ids::fix(head.id, ids::client_rule(cx.client));
+        if id.is_empty() || self.ids.contains(&id) {
+            id = Text::owned(made.id("call_", 0x1000 + self.ids.len() as u64));
+        }
+        self.ids.push(id.clone().into_owned());
+        let entry = cx.tools.find(&head.name);
+        // An undeclared free-form call reaches a Messages client as a function call: it knows no other.
+        let fallback = match (head.kind, cx.client) {
+            (CallKind::Custom, Protocol::Messages) => CallKind::Function,
+            (kind, _) => kind,
+        };
+        let kind = entry.map_or(fallback, |entry| entry.kind);
+        self.form = match (head.kind, kind) {
+            (CallKind::Custom, CallKind::Custom) => Form::Same,
+            (CallKind::Custom, _) => Form::Wrap,
+            (_, CallKind::Custom) => Form::Unwrap(Text::EMPTY),
+            _ => Form::Same,
+        };
+        match entry {
+            Some(entry) => Opened {
+                id,
+                kind,
+                name: entry.name.clone(),
+                namespace: entry.namespace.clone(),
+            },
+            None => Opened { id, kind, ..head },
+        }
+    }
+}
+
+/// The `input` of the wrapper; the text itself if the model did not keep to it (protocols.md 5.7).
+fn unwrapped(arguments: Text<'static>) -> Text<'static> {
+    let json = arguments.decode();
+    let input = Object::parse(json.as_bytes())
+        .ok()
+        .and_then(|object| Some(Text::of(object.get("input")?)?.into_owned()));
+    drop(json);
+    input.unwrap_or(arguments)
+}

@@ -1,0 +1,151 @@
+//! The one place that knows there are three protocols: every `match` over them for reading and writing. A twin that is not
+//! there yet is an `Unsupported` error, not a gap.
+
+use super::context::Context;
+use super::neutral::{Event, Reply, Request, Sink};
+use super::warnings::Warnings;
+use super::{Made, Outgoing, Protocol, Target};
+use crate::error::{Error, Kind};
+use crate::wire::json::Object;
+use crate::wire::sse;
+
+/// What a client asks.
+pub fn read_request<'a>(
+    from: Protocol,
+    body: Object<'a>,
+    warnings: &mut Warnings,
+) -> Result<Request<'a>, Error> {
+    let _ = (body, warnings);
+    match from {
+        Protocol::Chat | Protocol::Responses | Protocol::Messages => Err(absent(from)),
+    }
+}
+
+/// What an upstream is asked.
+pub fn write_request(
+    to: Protocol,
+    request: &Request<'_>,
+    target: &Target<'_>,
+    warnings: &mut Warnings,
+) -> Result<Outgoing, Error> {
+    let _ = (request, target, warnings);
+    match to {
+        Protocol::Chat | Protocol::Responses | Protocol::Messages => Err(absent(to)),
+    }
+}
+
+/// What an upstream answers.
+pub fn read_reply<'a>(
+    upstream: Protocol,
+    body: Object<'a>,
+    cx: &Context,
+    warnings: &mut Warnings,
+) -> Result<Reply<'a>, Error> {
+    let _ = (body, cx, warnings);
+    match upstream {
+        Protocol::Chat | Protocol::Responses | Protocol::Messages => Err(absent(upstream)),
+    }
+}
+
+/// What a client is answered.
+pub fn write_reply(
+    client: Protocol,
+    reply: &Reply<'_>,
+    cx: &Context,
+    made: &Made,
+    warnings: &mut Warnings,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let _ = (reply, cx, made, warnings, out);
+    match client {
+        Protocol::Chat | Protocol::Responses | Protocol::Messages => Err(absent(client)),
+    }
+}
+
+/// The stream reader of one protocol.
+pub enum Reader {
+    /// Not there yet.
+    Absent(Protocol),
+}
+
+impl Reader {
+    /// A reader at the start of an answer.
+    pub fn new(upstream: Protocol, cx: &Context) -> Reader {
+        let _ = cx;
+        match upstream {
+            Protocol::Chat | Protocol::Responses | Protocol::Messages => Reader::Absent(upstream),
+        }
+    }
+
+    /// Reads one event of the stream.
+    pub fn read(&mut self, event: sse::Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+        let _ = (event, out);
+        match self {
+            Reader::Absent(protocol) => Err(absent(*protocol)),
+        }
+    }
+
+    /// The stream has ended: emits what was held, or says that it was cut.
+    pub fn end(&mut self, out: &mut Sink<'_>) -> Result<(), Error> {
+        let _ = out;
+        match self {
+            Reader::Absent(protocol) => Err(absent(*protocol)),
+        }
+    }
+}
+
+/// The stream writer of one protocol.
+pub enum Writer {
+    /// Not there yet.
+    Absent(Protocol),
+}
+
+impl Writer {
+    /// A writer at the start of an answer.
+    pub fn new(client: Protocol, cx: &Context, made: &Made) -> Writer {
+        let _ = (cx, made);
+        match client {
+            Protocol::Chat | Protocol::Responses | Protocol::Messages => Writer::Absent(client),
+        }
+    }
+
+    /// Writes one event.
+    pub fn write(
+        &mut self,
+        event: &Event<'_>,
+        cx: &Context,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let _ = (event, cx, out);
+        match self {
+            Writer::Absent(protocol) => Err(absent(*protocol)),
+        }
+    }
+
+    /// Writes the protocol's error event.
+    pub fn fail(&mut self, error: &Error, cx: &Context, out: &mut Vec<u8>) {
+        let _ = (error, cx, out);
+        match self {
+            Writer::Absent(_) => {}
+        }
+    }
+
+    /// Writes the protocol's sign of life.
+    pub fn keep_alive(&mut self, cx: &Context, out: &mut Vec<u8>) {
+        let _ = (cx, out);
+        match self {
+            Writer::Absent(_) => {}
+        }
+    }
+}
+
+#[cold]
+fn absent(protocol: Protocol) -> Error {
+    Error::gateway(
+        Kind::Unsupported,
+        format!(
+            "conversion to or from the {} protocol is not supported",
+            protocol.name()
+        ),
+    )
+}
