@@ -356,12 +356,14 @@ fn rule_35_an_abandoned_stream_is_closed_and_not_reused() {
 
 #[test]
 fn rule_35_not_reused_when_the_answer_came_before_the_request_was_sent() {
-    let upstream = Upstream::script(|mut peer| {
+    let gate = Gate::new();
+    let end = gate.clone();
+    let upstream = Upstream::script(move |mut peer| {
         if peer.number == 0 {
             let head = peer.expect_head()?;
             peer.record_head(head);
             peer.send(json_answer(413, "{\"error\":{\"message\":\"too large\"}}"))?;
-            peer.wait_closed()?; // reads on, as a server that lingers does
+            end.wait(); // and reads no further
             return Ok(());
         }
         loop {
@@ -373,9 +375,9 @@ fn rule_35_not_reused_when_the_answer_came_before_the_request_was_sent() {
     let mut client = gateway.client();
     let large = format!("{{\"model\":\"m\",\"x\":\"{}\"}}", "x".repeat(30 << 20));
     assert_eq!(client.post(CHAT, &large).status, 413);
-    drop(client);
-    gateway.post(CHAT, BODY).expect(200);
+    client.post(CHAT, BODY).expect(200);
     assert_eq!(upstream.request(1).connection, 1);
+    gate.open();
 }
 
 /// A gateway whose upstream answers the first request of its first connection, then leaves the second one to `second`.

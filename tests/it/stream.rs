@@ -80,25 +80,25 @@ fn rule_43_every_event_leaves_at_once() {
 /// An upstream that sends that many bytes of zeros as fast as they are taken, and counts them.
 fn flood(total: u64, sent: Arc<AtomicU64>) -> Upstream {
     Upstream::script(move |mut peer| {
-        let request = peer.expect()?;
-        let wanted = if request.text().contains("warm") {
-            4 << 20
-        } else {
-            total
-        };
-        peer.send(format!(
+        loop {
+            let request = peer.expect()?;
+            let wanted = if request.text().contains("warm") {
+                4 << 20
+            } else {
+                total
+            };
+            peer.send(format!(
             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {wanted}\r\n\r\n"
         ))?;
-        let block = vec![b'0'; 256 << 10];
-        let mut left = wanted;
-        while left > 0 {
-            let part = left.min(block.len() as u64) as usize;
-            peer.send(&block[..part])?;
-            left -= part as u64;
-            sent.fetch_add(part as u64, Ordering::SeqCst);
+            let block = vec![b'0'; 256 << 10];
+            let mut left = wanted;
+            while left > 0 {
+                let part = left.min(block.len() as u64) as usize;
+                peer.send(&block[..part])?;
+                left -= part as u64;
+                sent.fetch_add(part as u64, Ordering::SeqCst);
+            }
         }
-        peer.wait_closed()?;
-        Ok(())
     })
 }
 
