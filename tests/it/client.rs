@@ -325,6 +325,15 @@ fn rule_35_never_reused_after_close_http_1_0_or_an_end_by_closing() {
         2
     );
     assert_eq!(connections_after(with("HTTP/1.0 200 OK")), 2);
+    // A second before the server's own limit there is nothing left of one second.
+    assert_eq!(
+        connections_after(with("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1")),
+        2
+    );
+    assert_eq!(
+        connections_after(with("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=60, max=100")),
+        1
+    );
 }
 
 #[test]
@@ -666,6 +675,20 @@ fn an_upstream_that_is_not_there_is_a_502_that_says_so() {
     ));
     let message = nowhere.post(CHAT, BODY).expect(502).error_message();
     assert!(message.contains("no-such-host.invalid"), "{message}");
+}
+
+#[test]
+fn localhost_is_loopback_without_a_name_server() {
+    let upstream = Upstream::always(plain_answer());
+    let gateway = Gateway::start(crate::support::gateway::config_at(&format!(
+        "http://LocalHost:{}/v1",
+        upstream.addr.port()
+    )));
+    gateway.post(CHAT, BODY).expect(200);
+    assert_eq!(
+        upstream.only_request().header("host"),
+        Some(format!("localhost:{}", upstream.addr.port()))
+    );
 }
 
 #[test]

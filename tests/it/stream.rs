@@ -163,6 +163,27 @@ fn rule_43_a_client_that_stops_reading_stops_the_upstream() {
     assert!(samples > 50);
 }
 
+#[test]
+fn a_client_that_takes_nothing_at_all_is_given_up() {
+    let closed = Gate::new();
+    let tell = closed.clone();
+    let upstream = Upstream::script(move |mut peer| {
+        peer.expect()?;
+        peer.send(STREAM_HEAD)?;
+        let event = chunk(&format!("data: {}\n\n", "x".repeat(100_000)));
+        while peer.send(&event).is_ok() {}
+        tell.open();
+        Ok(())
+    });
+    let gateway = Gateway::to_with(&upstream, "timeouts: {client_stall: 1}");
+    let mut client = gateway.client();
+    client.send(post(CHAT, "", BODY));
+    client.read_head();
+    closed.wait();
+    let line = gateway.wait_for_line("path=/v1/chat/completions");
+    assert!(line.contains("alias=m"), "{line}");
+}
+
 /// Waits until the gateway has closed the upstream's connection, and checks that this took at most a second from `left`.
 #[track_caller]
 fn check_cancelled(closed: &Gate, left: Instant) {
