@@ -5,7 +5,6 @@ use crate::support::{
     Client, Ending, Gate, Gateway, PATIENCE, STREAM_HEAD, Upstream, find, plain_answer,
     raise_descriptor_limit, show,
 };
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -753,7 +752,7 @@ fn rule_18_an_early_answer_leaves_nothing_to_be_taken_for_a_request() {
 }
 
 #[test]
-fn rule_19_a_refusal_of_a_large_body_arrives_whole() {
+fn rule_19_a_refusal_of_a_large_body_arrives_whole_while_the_client_is_still_sending() {
     let upstream = Upstream::always(plain_answer());
     let gateway = Gateway::to_with(&upstream, "limits: {max_body_mb: 1}");
     for _ in 0..5 {
@@ -761,17 +760,15 @@ fn rule_19_a_refusal_of_a_large_body_arrives_whole() {
         client.send(format!(
             "POST {CHAT} HTTP/1.1\r\nHost: g\r\nContent-Length: 100000000\r\n\r\n"
         ));
-        let mut sender = client.stream.try_clone().expect("a second handle");
-        let writer = std::thread::spawn(move || {
-            for _ in 0..40 {
-                if sender.write_all(&[b' '; 65_536]).is_err() {
-                    break;
-                }
-            }
-        });
+        client.send([b' '; 65_536]);
         let reply = client.read_reply().expect(413);
         assert!(!reply.error_message().is_empty());
-        writer.join().expect("the writer");
+        // What was on its way is still taken: a gateway that had simply closed would answer it with a reset, which on many
+        // systems throws away the 413 that the client has not read yet.
+        for _ in 0..40 {
+            client.send([b' '; 65_536]);
+        }
+        client.expect_closed();
     }
     assert_eq!(upstream.requests(), 0);
 }
@@ -1095,36 +1092,38 @@ fn rule_26_an_answer_leaves_in_one_write() {
 #[test]
 fn rule_26_small_writes_are_not_held_back() {
     let upstream = Upstream::script(|mut peer| {
-        peer.expect()?;
-        peer.send(STREAM_HEAD)?;
-        for number in 0..40 {
-            // Two small events, the second after the first has been relayed but not acknowledged: Nagle's algorithm would keep it
-            // until the client's delayed acknowledgement, 40 ms later.
-            peer.send_chunk(&format!("data: a{number}\n\n"))?;
-            std::thread::sleep(Duration::from_millis(2));
-            peer.send_chunk(&format!("data: b{number}\n\n"))?;
-            std::thread::sleep(Duration::from_millis(2));
+        loop {
+            peer.expect()?;
+            peer.send(STREAM_HEAD)?;
+            peer.send_chunk("data: one\n\n")?;
+            std::thread::sleep(Duration::from_millis(3));
+            peer.send_chunk("data: two\n\n")?;
+            peer.send("0\r\n\r\n")?;
         }
-        peer.send("0\r\n\r\n")?;
-        peer.wait_closed()?;
-        Ok(())
     });
     let gateway = Gateway::to(&upstream);
     let mut client = gateway.client();
-    client.send(post(CHAT, "", BODY));
-    let mut gaps: Vec<Duration> = (0..40)
-        .map(|number| {
-            client.read_until(&format!("data: a{number}\n\n"));
+    let mut gaps: Vec<Duration> = (0..15)
+        .map(|_| {
+            // After a few requests and answers the client's system delays its acknowledgements, by 40 ms. Nagle's algorithm
+            // would keep the second event until the first is acknowledged.
+            for _ in 0..5 {
+                client.get("/healthz").expect(200);
+            }
+            client.send(post(CHAT, "", BODY));
+            client.read_until("data: one\n\n");
             let start = Instant::now();
-            client.read_until(&format!("data: b{number}\n\n"));
-            start.elapsed()
+            client.read_until("data: two\n\n");
+            let gap = start.elapsed();
+            client.read_until("0\r\n\r\n");
+            gap
         })
         .collect();
     gaps.sort();
     assert!(
-        gaps[20] < Duration::from_millis(25),
+        gaps[7] < Duration::from_millis(25),
         "the median gap is {:?}",
-        gaps[20]
+        gaps[7]
     );
 }
 
