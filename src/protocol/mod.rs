@@ -19,6 +19,7 @@ pub mod neutral;
 mod pipe;
 pub mod render;
 mod resolve;
+pub mod schema;
 pub mod sequence;
 mod stops;
 pub mod text;
