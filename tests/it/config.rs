@@ -141,6 +141,7 @@ fn rule_49_an_edit_a_rename_and_sighup_take_effect_without_losing_a_request() {
         let edited = |model: &str| config_for(&upstream).replace("target-model", model);
         let seen = |model: &str, within: Duration| {
             let wanted = format!("{{\"model\":\"{model}\"}}");
+            upstream.request(0); // the first has come
             poll(model, within, || {
                 let last = upstream.request(upstream.requests() - 1).text();
                 (last == wanted).then_some(())

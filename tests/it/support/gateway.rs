@@ -364,7 +364,8 @@ impl Gateway {
     /// Waits until it holds at most so many descriptors.
     #[track_caller]
     pub fn wait_for_descriptors(&self, at_most: usize) {
-        poll("descriptors to be closed", PATIENCE, || {
+        let what = format!("at most {at_most} descriptors");
+        poll(&what, PATIENCE, || {
             (self.descriptors() <= at_most).then_some(())
         });
     }
