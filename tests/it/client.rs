@@ -325,6 +325,15 @@ fn rule_35_never_reused_after_close_http_1_0_or_an_end_by_closing() {
         2
     );
     assert_eq!(connections_after(with("HTTP/1.0 200 OK")), 2);
+    // A second before the server's own limit there is nothing left of one second.
+    assert_eq!(
+        connections_after(with("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1")),
+        2
+    );
+    assert_eq!(
+        connections_after(with("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=60, max=100")),
+        1
+    );
 }
 
 #[test]
@@ -356,12 +365,14 @@ fn rule_35_an_abandoned_stream_is_closed_and_not_reused() {
 
 #[test]
 fn rule_35_not_reused_when_the_answer_came_before_the_request_was_sent() {
-    let upstream = Upstream::script(|mut peer| {
+    let gate = Gate::new();
+    let end = gate.clone();
+    let upstream = Upstream::script(move |mut peer| {
         if peer.number == 0 {
             let head = peer.expect_head()?;
             peer.record_head(head);
             peer.send(json_answer(413, "{\"error\":{\"message\":\"too large\"}}"))?;
-            peer.wait_closed()?; // reads on, as a server that lingers does
+            end.wait(); // and reads no further
             return Ok(());
         }
         loop {
@@ -373,9 +384,9 @@ fn rule_35_not_reused_when_the_answer_came_before_the_request_was_sent() {
     let mut client = gateway.client();
     let large = format!("{{\"model\":\"m\",\"x\":\"{}\"}}", "x".repeat(30 << 20));
     assert_eq!(client.post(CHAT, &large).status, 413);
-    drop(client);
-    gateway.post(CHAT, BODY).expect(200);
+    client.post(CHAT, BODY).expect(200);
     assert_eq!(upstream.request(1).connection, 1);
+    gate.open();
 }
 
 /// A gateway whose upstream answers the first request of its first connection, then leaves the second one to `second`.
@@ -664,6 +675,20 @@ fn an_upstream_that_is_not_there_is_a_502_that_says_so() {
     ));
     let message = nowhere.post(CHAT, BODY).expect(502).error_message();
     assert!(message.contains("no-such-host.invalid"), "{message}");
+}
+
+#[test]
+fn localhost_is_loopback_without_a_name_server() {
+    let upstream = Upstream::always(plain_answer());
+    let gateway = Gateway::start(crate::support::gateway::config_at(&format!(
+        "http://LocalHost:{}/v1",
+        upstream.addr.port()
+    )));
+    gateway.post(CHAT, BODY).expect(200);
+    assert_eq!(
+        upstream.only_request().header("host"),
+        Some(format!("localhost:{}", upstream.addr.port()))
+    );
 }
 
 #[test]

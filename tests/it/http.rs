@@ -671,6 +671,31 @@ fn rule_17_the_body_limit_holds_for_both_framings_before_anything_is_read() {
 }
 
 #[test]
+fn rule_17_bodies_have_a_limit_in_sum() {
+    let upstream = Upstream::always(plain_answer());
+    let gateway = Gateway::to_with(&upstream, "limits: {max_body_mb: 4, max_buffered_mb: 4}");
+    let three = 3 << 20;
+    let mut holder = gateway.client();
+    holder.send(format!(
+        "POST {CHAT} HTTP/1.1\r\nHost: g\r\nContent-Length: {three}\r\n\r\n"
+    ));
+    holder.send(vec![b' '; three - 100]);
+    let mut body = BODY.to_string();
+    body.push_str(&" ".repeat(three - body.len()));
+    // What fits beside it is served meanwhile.
+    gateway.post(CHAT, BODY).expect(200);
+    let start = Instant::now();
+    let reply = gateway.post(CHAT, &body).expect(503);
+    assert!(
+        start.elapsed() > Duration::from_secs(4),
+        "it must wait a while for room"
+    );
+    assert!(reply.header("retry-after").is_some());
+    drop(holder);
+    gateway.post(CHAT, &body).expect(200);
+}
+
+#[test]
 fn rule_18_an_early_answer_leaves_nothing_to_be_taken_for_a_request() {
     let upstream = Upstream::always(plain_answer());
     let config = format!(
@@ -1024,6 +1049,11 @@ fn rule_25_answers_carry_what_they_must() {
             Some("application/json")
         );
     }
+    let reply = gateway
+        .client()
+        .send("OPTIONS * HTTP/1.1\r\nHost: g\r\n\r\n")
+        .read_reply_to("OPTIONS");
+    assert!(reply.status < 500, "{}", reply.status);
     let date = gateway
         .get("/no/such")
         .expect(404)

@@ -80,25 +80,25 @@ fn rule_43_every_event_leaves_at_once() {
 /// An upstream that sends that many bytes of zeros as fast as they are taken, and counts them.
 fn flood(total: u64, sent: Arc<AtomicU64>) -> Upstream {
     Upstream::script(move |mut peer| {
-        let request = peer.expect()?;
-        let wanted = if request.text().contains("warm") {
-            4 << 20
-        } else {
-            total
-        };
-        peer.send(format!(
+        loop {
+            let request = peer.expect()?;
+            let wanted = if request.text().contains("warm") {
+                4 << 20
+            } else {
+                total
+            };
+            peer.send(format!(
             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {wanted}\r\n\r\n"
         ))?;
-        let block = vec![b'0'; 256 << 10];
-        let mut left = wanted;
-        while left > 0 {
-            let part = left.min(block.len() as u64) as usize;
-            peer.send(&block[..part])?;
-            left -= part as u64;
-            sent.fetch_add(part as u64, Ordering::SeqCst);
+            let block = vec![b'0'; 256 << 10];
+            let mut left = wanted;
+            while left > 0 {
+                let part = left.min(block.len() as u64) as usize;
+                peer.send(&block[..part])?;
+                left -= part as u64;
+                sent.fetch_add(part as u64, Ordering::SeqCst);
+            }
         }
-        peer.wait_closed()?;
-        Ok(())
     })
 }
 
@@ -161,6 +161,27 @@ fn rule_43_a_client_that_stops_reading_stops_the_upstream() {
     });
     assert!(most < 1 << 20, "{most} bytes held while it was read");
     assert!(samples > 50);
+}
+
+#[test]
+fn a_client_that_takes_nothing_at_all_is_given_up() {
+    let closed = Gate::new();
+    let tell = closed.clone();
+    let upstream = Upstream::script(move |mut peer| {
+        peer.expect()?;
+        peer.send(STREAM_HEAD)?;
+        let event = chunk(&format!("data: {}\n\n", "x".repeat(100_000)));
+        while peer.send(&event).is_ok() {}
+        tell.open();
+        Ok(())
+    });
+    let gateway = Gateway::to_with(&upstream, "timeouts: {client_stall: 1}");
+    let mut client = gateway.client();
+    client.send(post(CHAT, "", BODY));
+    client.read_head();
+    closed.wait();
+    let line = gateway.wait_for_line("path=/v1/chat/completions");
+    assert!(line.contains("alias=m"), "{line}");
 }
 
 /// Waits until the gateway has closed the upstream's connection, and checks that this took at most a second from `left`.

@@ -5,9 +5,9 @@ use crate::support::{Gateway, PATIENCE, find, plain_answer};
 use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 const CHAT: &str = "/v1/chat/completions";
 const BODY: &str = r#"{"model":"m"}"#;
@@ -182,6 +182,68 @@ fn rule_37_dates_are_checked_and_the_clock_suspected() {
     let upstream = serve(&past, &key);
     let message = refused(&gateway(&upstream, "localhost", Some(&past)), &upstream);
     assert!(message.contains("expired"), "{message}");
+}
+
+/// An egress proxy that opens every tunnel to that address; gives its address and the request lines it saw.
+fn tunnelling_proxy(to: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let addr = listener.local_addr().expect("its address");
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = lines.clone();
+    // Runs until the process of the tests ends.
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).is_ok_and(|n| n == 1) {
+                head.push(byte[0]);
+            }
+            let text = String::from_utf8_lossy(&head).into_owned();
+            seen.lock()
+                .expect("no panic holds it")
+                .push(text.lines().next().unwrap_or_default().to_string());
+            let _ = client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n");
+            let Ok(mut server) = TcpStream::connect(to) else {
+                continue;
+            };
+            let (Ok(mut from), Ok(mut into)) = (client.try_clone(), server.try_clone()) else {
+                continue;
+            };
+            std::thread::spawn(move || std::io::copy(&mut from, &mut into));
+            std::thread::spawn(move || std::io::copy(&mut server, &mut client));
+        }
+    });
+    (addr, lines)
+}
+
+#[test]
+fn a_tunnel_through_an_egress_proxy_is_verified_and_reused() {
+    let (ca, certificate, key) = by_private_ca(&["models.example.test"]);
+    let upstream = serve(&certificate, &key);
+    let (proxy, lines) = tunnelling_proxy(upstream.addr);
+    let start = |host: &str| {
+        let config = config_at(&format!("https://{host}")).replace(
+            "    auth:",
+            &format!("    ca_file: ca.pem\n    proxy: http://{proxy}\n    auth:"),
+        );
+        Gateway::build()
+            .config(config)
+            .file("ca.pem", ca.pem())
+            .start()
+    };
+    let gateway = start("models.example.test");
+    let mut client = gateway.client();
+    for _ in 0..3 {
+        client.post(CHAT, BODY).expect(200);
+    }
+    assert_eq!(
+        *lines.lock().expect("no panic holds it"),
+        ["CONNECT models.example.test:443 HTTP/1.1"]
+    );
+    let wrong = start("other.example.test");
+    let message = wrong.post(CHAT, BODY).expect(502).error_message();
+    assert!(message.contains("models.example.test"), "{message}");
+    assert_eq!(upstream.requests.load(Ordering::SeqCst), 3);
 }
 
 #[test]
