@@ -187,6 +187,7 @@ impl Forward<'_> {
         let upstream = &*route.upstream;
         let mut target = upstream.path(self.protocol, self.path);
         if let Some(query) = self.head.query() {
+            let target = target.to_mut();
             target.push('?');
             target.push_str(query);
         }

@@ -313,7 +313,7 @@ impl Build<'_> {
             let url = &base.url;
             let proxy = own_proxy.clone().or_else(|| proxies.for_url(url));
             let origin = Origin::new(url, &tls, proxy.as_ref().filter(|_| proxied));
-            Place { base, origin }
+            Place::new(base, origin)
         };
         let (own, messages, supports) = match config.auth {
             Auth::ApiKey(_) => {
@@ -353,7 +353,7 @@ impl Build<'_> {
         let own = own.or_else(stand_in)?;
         let timeout = config.timeouts;
         let upstream = Upstream {
-            kind: config.kind.unwrap_or_else(|| kind_of(&own.base.url)),
+            kind: config.kind.unwrap_or_else(|| kind_of(own.url())),
             key: match &config.auth {
                 Auth::ApiKey(key) => key.clone(),
                 Auth::AnthropicOauth | Auth::CodexOauth => None,

@@ -39,8 +39,25 @@ pub struct Upstream {
 
 /// One address of an upstream.
 pub(super) struct Place {
-    pub base: Base,
-    pub origin: Origin,
+    base: Base,
+    origin: Origin,
+    /// The paths of the main endpoints, in the order of [`Protocol::ALL`]: made once, asked for with every request.
+    paths: [String; 3],
+}
+
+impl Place {
+    pub fn new(base: Base, origin: Origin) -> Place {
+        let paths = Protocol::ALL.map(|protocol| base.path(protocol.path()));
+        Place {
+            base,
+            origin,
+            paths,
+        }
+    }
+
+    pub fn url(&self) -> &Url {
+        &self.base.url
+    }
 }
 
 impl Upstream {
@@ -67,8 +84,12 @@ impl Upstream {
     }
 
     /// The path of an endpoint such as `/chat/completions` or `/models`, in that protocol.
-    pub fn path(&self, protocol: Protocol, endpoint: &str) -> String {
-        self.base(protocol).path(endpoint)
+    pub fn path(&self, protocol: Protocol, endpoint: &str) -> Cow<'_, str> {
+        let place = self.place(protocol);
+        if endpoint == protocol.path() {
+            return Cow::Borrowed(&place.paths[protocol as usize]);
+        }
+        Cow::Owned(place.base.path(endpoint))
     }
 
     /// The URL of a path and query there, for logs and records: without user info.
