@@ -9,39 +9,6 @@ const CLIENTS_OWN: [&str; 4] = [
     "openai-organization",
     "openai-project",
 ];
-const REQUEST_FIELDS: [&str; 11] = [
-    "user-agent",
-    "idempotency-key",
-    "traceparent",
-    "session-id",
-    "session_id",
-    "thread-id",
-    "conversation_id",
-    "originator",
-    "version",
-    "x-app",
-    "x-client-request-id",
-];
-const REQUEST_FAMILIES: [&str; 7] = [
-    "anthropic-",
-    "openai-",
-    "x-stainless-",
-    "x-session-",
-    "x-codex-",
-    "x-openai-",
-    "x-claude-code-",
-];
-const RESPONSE_FIELDS: [&str; 7] = [
-    "content-type",
-    "content-encoding",
-    "content-language",
-    "retry-after",
-    "retry-after-ms",
-    "x-should-retry",
-    "content-disposition",
-];
-const RESPONSE_FAMILIES: [&str; 4] = ["x-ratelimit-", "anthropic-", "openai-", "ratelimit"];
-
 fn starts_with(name: &[u8], prefix: &str) -> bool {
     name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
 }
@@ -52,20 +19,58 @@ fn is_one_of(name: &[u8], names: &[&str]) -> bool {
         .any(|one| one.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// Whether a client's field goes to an upstream of the same protocol.
+fn is_in_one_of(name: &[u8], families: &[&str]) -> bool {
+    families.iter().any(|family| starts_with(name, family))
+}
+
+/// Whether a client's field goes to an upstream of the same protocol. Sorted by first letter: it is asked of every field.
 pub fn travels_up(name: &[u8]) -> bool {
-    let family = REQUEST_FAMILIES
-        .iter()
-        .any(|family| starts_with(name, family));
-    (family && !is_one_of(name, &CLIENTS_OWN)) || is_one_of(name, &REQUEST_FIELDS)
+    match name.first().map(u8::to_ascii_lowercase) {
+        Some(b'a') => starts_with(name, "anthropic-") && !is_one_of(name, &CLIENTS_OWN),
+        Some(b'o') if starts_with(name, "openai-") => !is_one_of(name, &CLIENTS_OWN),
+        Some(b'x') => {
+            is_in_one_of(
+                name,
+                &[
+                    "x-stainless-",
+                    "x-session-",
+                    "x-codex-",
+                    "x-openai-",
+                    "x-claude-code-",
+                ],
+            ) || is_one_of(name, &["x-app", "x-client-request-id"])
+        }
+        Some(b'u') => is_one_of(name, &["user-agent"]),
+        Some(b'i') => is_one_of(name, &["idempotency-key"]),
+        Some(b't') => is_one_of(name, &["traceparent", "thread-id"]),
+        Some(b's') => is_one_of(name, &["session-id", "session_id"]),
+        Some(b'c') => is_one_of(name, &["conversation_id"]),
+        Some(b'o') => is_one_of(name, &["originator"]),
+        Some(b'v') => is_one_of(name, &["version"]),
+        _ => false,
+    }
 }
 
 /// Whether an upstream's field comes back to the client. Request ids are handled by [`write_answer_fields`].
 fn travels_down(name: &[u8]) -> bool {
-    is_one_of(name, &RESPONSE_FIELDS)
-        || RESPONSE_FAMILIES
-            .iter()
-            .any(|family| starts_with(name, family))
+    match name.first().map(u8::to_ascii_lowercase) {
+        Some(b'c') => is_one_of(
+            name,
+            &[
+                "content-type",
+                "content-encoding",
+                "content-language",
+                "content-disposition",
+            ],
+        ),
+        Some(b'r') => {
+            is_one_of(name, &["retry-after", "retry-after-ms"]) || starts_with(name, "ratelimit")
+        }
+        Some(b'x') => is_one_of(name, &["x-should-retry"]) || starts_with(name, "x-ratelimit-"),
+        Some(b'a') => starts_with(name, "anthropic-"),
+        Some(b'o') => starts_with(name, "openai-"),
+        _ => false,
+    }
 }
 
 /// Appends the client's fields that travel on, except those the upstream's own settings name.

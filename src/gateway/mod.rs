@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod config;
+mod convert;
 pub mod cors;
 pub mod demo;
 mod forward;
@@ -11,6 +12,7 @@ pub mod headers;
 pub mod health;
 pub mod live;
 pub mod models;
+mod outbound;
 pub mod params;
 pub mod paths;
 pub mod route;
@@ -25,7 +27,7 @@ use crate::log;
 use crate::net::buffer::Budget;
 use crate::net::exchange::Exchange;
 use crate::net::server::{Handler, Patience};
-use crate::protocol::{Protocol, error_body};
+use crate::protocol::{self, Protocol, error_body};
 use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
 use config::ClientKey;
 use cors::Visitor;
@@ -326,9 +328,16 @@ impl App {
         id: &str,
         error: &Error,
     ) {
-        let body = error_body(spoken(head), error, id);
-        let sent = exchange.answer(error.status(), &body, |out| {
+        let answer = protocol::answer(spoken(head), error, id);
+        let sent = exchange.answer(answer.status, &answer.body, |out| {
             write_field(out, "content-type", b"application/json");
+            if let Some(retry) = answer.should_retry {
+                write_field(
+                    out,
+                    "x-should-retry",
+                    if retry { "true" } else { "false" }.as_bytes(),
+                );
+            }
             if let Some(seconds) = error.retry_after_s {
                 write_number_field(out, "retry-after", u64::from(seconds));
             }

@@ -1,11 +1,11 @@
 //! From the name a client asks for to the upstream that answers, and in which protocol.
 //! An alias wins over an upstream's own name; a target model never routes. What is not found is answered with the nearest names.
 
-use super::config::{ClientKey, Flags, Source};
+use super::config::{ClientKey, Source};
 use super::params::{Edits, Params};
 use super::snapshot::{Snapshot, Upstream};
 use crate::error::{Error, Kind};
-use crate::protocol::Protocol;
+use crate::protocol::{Caps, Protocol};
 use crate::wire::json::{Edit, Object};
 use crate::wire::text::nearest;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ pub struct Route {
     pub(super) params: Params,
     /// Whether a conversion that would have to warn is refused.
     pub strict: bool,
-    /// The upstream's quirks with the alias's over them.
-    pub flags: Flags,
+    /// What the upstream can do with this model: its kind, with the quirks of upstream and alias over it.
+    pub caps: Caps,
     /// Who made the alias; `None` for an upstream's own name.
     pub source: Option<Source>,
     /// Shown in `/v1/models`.
@@ -100,12 +100,6 @@ impl Route {
             )
         };
         Error::client(Kind::Unsupported, message)
-    }
-
-    /// The JSON text of a quirk.
-    pub fn flag(&self, name: &str) -> Option<&str> {
-        let found = self.flags.iter().find(|(key, _)| key == name);
-        found.map(|(_, json)| json.as_str())
     }
 }
 

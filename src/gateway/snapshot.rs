@@ -13,8 +13,8 @@ use super::upstream::{Place, kind_of};
 use crate::net::client::Timeouts as CallTimeouts;
 use crate::net::origin::{EnvProxy, Origin, ProxySettings};
 use crate::net::tls::TlsSettings;
-use crate::protocol::Protocol;
-use crate::wire::json::member;
+use crate::protocol::{Caps, Protocol};
+use crate::wire::json::{Raw, member};
 use crate::wire::text::nearest;
 use crate::wire::url::{Base, Url};
 use std::collections::HashMap;
@@ -215,10 +215,20 @@ pub(super) fn own_route(upstream: &Arc<Upstream>) -> Arc<Route> {
         model_member: None,
         params: Params::default(),
         strict: false,
-        flags: upstream.flags.clone(),
+        caps: caps(upstream.kind, &upstream.name, &[&upstream.flags]),
         source: None,
         max_model_len: None,
     })
+}
+
+/// What a model of that kind of server can do, with quirks over it, later ones over earlier ones.
+fn caps(kind: &str, model: &str, quirks: &[&super::config::Flags]) -> Caps {
+    let mut caps = Caps::of(kind, model);
+    for (name, json) in quirks.iter().copied().flatten() {
+        // Both were checked when the configuration was read.
+        let _ = Raw::parse(json).and_then(|value| caps.set(name, value));
+    }
+    caps
 }
 
 /// The egress proxies that an upstream may inherit.
@@ -303,7 +313,7 @@ impl Build<'_> {
             let url = &base.url;
             let proxy = own_proxy.clone().or_else(|| proxies.for_url(url));
             let origin = Origin::new(url, &tls, proxy.as_ref().filter(|_| proxied));
-            Place { base, origin }
+            Place::new(base, origin)
         };
         let (own, messages, supports) = match config.auth {
             Auth::ApiKey(_) => {
@@ -343,7 +353,7 @@ impl Build<'_> {
         let own = own.or_else(stand_in)?;
         let timeout = config.timeouts;
         let upstream = Upstream {
-            kind: config.kind.unwrap_or_else(|| kind_of(&own.base.url)),
+            kind: config.kind.unwrap_or_else(|| kind_of(own.url())),
             key: match &config.auth {
                 Auth::ApiKey(key) => key.clone(),
                 Auth::AnthropicOauth | Auth::CodexOauth => None,
@@ -403,23 +413,24 @@ impl Build<'_> {
             return None;
         };
         let upstream = upstreams[at].1.clone();
-        let mut flags = config.flags.clone();
-        let inherited = upstream.flags.iter();
-        let inherited =
-            inherited.filter(|(name, _)| config.flags.iter().all(|(own, _)| own != name));
-        flags.extend(inherited.cloned());
-        let token_param = flags.iter().find(|(name, _)| name == "token_param");
+        let quirks = [&upstream.flags, &config.flags];
+        let token_param = quirks.iter().rev().copied().flatten();
+        let token_param = token_param
+            .into_iter()
+            .find(|(name, _)| name == "token_param");
+        let caps = caps(upstream.kind, &config.target_model, &quirks);
+        let params = Params::build(&config.params, token_param.map(|(_, json)| json.as_str()));
         let model = serde_json::Value::from(config.target_model.as_str()).to_string();
         Some(Arc::new(Route {
             name: config.alias.clone(),
             model: config.target_model.clone(),
             model_member: Some(member("model", &model)),
-            params: Params::build(&config.params, token_param.map(|(_, json)| json.as_str())),
+            params,
+            caps,
             strict: config.strict,
             source: Some(config.source),
             max_model_len: config.max_model_len,
             upstream,
-            flags,
         }))
     }
 

@@ -479,13 +479,15 @@ fn kinds_are_guessed_from_the_host() {
 #[test]
 fn flags_of_an_alias_win_over_the_upstreams() {
     let snapshot = snapshot(
-        "{upstreams: [{name: a, base_url: 'http://h', flags: {n: false, reasoning: effort}}], aliases: [{alias: x, target_model: m, upstream: a, flags: {n: true, prefill: 'flag:x'}}]}",
+        "{upstreams: [{name: a, base_url: 'http://h', flags: {n: false, reasoning: effort}}], aliases: [{alias: x, target_model: m, upstream: a, flags: {n: true, prefill: 'flag:prefix'}}]}",
     );
     let route = snapshot.resolve("x", None).ok().unwrap();
-    assert_eq!(route.flag("n"), Some("true"));
-    assert_eq!(route.flag("reasoning"), Some("\"effort\""));
-    assert_eq!(route.flag("prefill"), Some("\"flag:x\""));
-    assert_eq!(route.flag("store"), None);
+    assert!(route.caps.n);
+    assert_eq!(
+        route.caps.reasoning,
+        crate::protocol::caps::ReasoningStyle::Effort
+    );
+    assert_eq!(route.caps.prefill, crate::protocol::caps::Prefill::Prefix);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::config::{Auth, Flags, Secret};
 use crate::net::client::Timeouts;
 use crate::net::origin::Origin;
 use crate::protocol::Protocol;
+use crate::protocol::caps::Vendor;
 use crate::wire::url::{Base, Url};
 use std::borrow::Cow;
 
@@ -23,7 +24,7 @@ pub struct Upstream {
     pub key: Option<Secret>,
     /// Added to each request, names in lower case; they replace the gateway's own of the same name.
     pub headers: Vec<(String, Secret)>,
-    /// What server it is, one of `config::keys::KINDS`.
+    /// What server it is, one of `protocol::caps::KINDS`.
     pub kind: &'static str,
     /// Single quirks.
     pub flags: Flags,
@@ -38,8 +39,25 @@ pub struct Upstream {
 
 /// One address of an upstream.
 pub(super) struct Place {
-    pub base: Base,
-    pub origin: Origin,
+    base: Base,
+    origin: Origin,
+    /// The paths of the main endpoints, in the order of [`Protocol::ALL`]: made once, asked for with every request.
+    paths: [String; 3],
+}
+
+impl Place {
+    pub fn new(base: Base, origin: Origin) -> Place {
+        let paths = Protocol::ALL.map(|protocol| base.path(protocol.path()));
+        Place {
+            base,
+            origin,
+            paths,
+        }
+    }
+
+    pub fn url(&self) -> &Url {
+        &self.base.url
+    }
 }
 
 impl Upstream {
@@ -66,8 +84,12 @@ impl Upstream {
     }
 
     /// The path of an endpoint such as `/chat/completions` or `/models`, in that protocol.
-    pub fn path(&self, protocol: Protocol, endpoint: &str) -> String {
-        self.base(protocol).path(endpoint)
+    pub fn path(&self, protocol: Protocol, endpoint: &str) -> Cow<'_, str> {
+        let place = self.place(protocol);
+        if endpoint == protocol.path() {
+            return Cow::Borrowed(&place.paths[protocol as usize]);
+        }
+        Cow::Owned(place.base.path(endpoint))
     }
 
     /// The URL of a path and query there, for logs and records: without user info.
@@ -117,32 +139,8 @@ fn replaced<'b>(text: &'b [u8], secret: &[u8]) -> Cow<'b, [u8]> {
 /// What server lives at an address, by the vendors' own host names and by Ollama's port.
 pub(super) fn kind_of(url: &Url) -> &'static str {
     const OLLAMA_PORT: u16 = 11434;
-    const DOMAINS: [(&str, &str); 17] = [
-        ("openai.com", "openai"),
-        ("openai.azure.com", "openai"),
-        ("anthropic.com", "anthropic"),
-        ("deepseek.com", "deepseek"),
-        ("aliyuncs.com", "qwen"),
-        ("moonshot.cn", "kimi"),
-        ("moonshot.ai", "kimi"),
-        ("kimi.com", "kimi"),
-        ("bigmodel.cn", "glm"),
-        ("z.ai", "glm"),
-        ("generativelanguage.googleapis.com", "gemini"),
-        ("aiplatform.googleapis.com", "gemini"),
-        ("mistral.ai", "mistral"),
-        ("groq.com", "groq"),
-        ("x.ai", "xai"),
-        ("openrouter.ai", "openrouter"),
-        ("ollama.com", "ollama"),
-    ];
-    let under = |domain: &str| {
-        let rest = url.host.strip_suffix(domain);
-        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    };
-    match DOMAINS.iter().find(|(domain, _)| under(domain)) {
-        Some((_, kind)) => kind,
-        None if url.port == OLLAMA_PORT => "ollama",
-        None => "generic",
+    match Vendor::guess(&url.host) {
+        "generic" if url.port == OLLAMA_PORT => "ollama",
+        kind => kind,
     }
 }

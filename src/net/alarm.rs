@@ -26,7 +26,12 @@ impl Alarm {
 
     /// Moves it: it rings that long from now.
     pub fn set(&mut self, after: Duration) {
-        self.deadline = Instant::now() + after;
+        self.set_at(Instant::now() + after);
+    }
+
+    /// Moves it: it rings at that moment.
+    pub fn set_at(&mut self, deadline: Instant) {
+        self.deadline = deadline;
         if self.deadline < self.sleep.deadline() {
             self.sleep.as_mut().reset(self.deadline);
         }

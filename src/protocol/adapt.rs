@@ -1,11 +1,24 @@
 //! Bends a request as it was read to what the upstream can hold (protocols.md 5 and 6), in place. Everything that two twins
-//! would otherwise both have to do is done here, so that a writer only renders what it finds.
+//! would otherwise both have to do is done here, so that a writer only renders what it finds. A pure function of request and
+//! route: the same conversation converts to the same bytes in each turn.
+
+mod builtin;
+mod fields;
+mod format;
+mod reasoning;
+mod tools;
+mod turns;
+
+pub use builtin::schema as builtin_schema;
 
 use super::context::Context;
 use super::neutral::{Part, Request, ToolResult};
 use super::text::Text;
 use super::{Caps, Protocol, Target, Warnings, carrier, estimate};
 use crate::error::{Error, Kind};
+
+/// What an earlier warning is kept under when a forced tool or a lost thought switches thinking off.
+const TURNED_OFF: &str = "turned_off";
 
 /// Adapts the request to its target.
 ///
@@ -20,7 +33,20 @@ pub fn adapt(
     for field in std::mem::take(&mut request.unknown) {
         warnings.add(field, "unknown");
     }
-    Ok(context(request, to, target))
+    for (field, _) in std::mem::take(&mut request.vendor) {
+        warnings.add(field, "unsupported");
+    }
+    let mut context = context(request, to, target);
+    fields::labels(request, to, target.caps, warnings)?;
+    context.tools = tools::adapt(request, to, target.caps, warnings)?;
+    reasoning::adapt(request, to, target, warnings);
+    turns::adapt(request, to, target.caps, warnings)?;
+    reasoning::require_open_thought(request, to, target.caps, warnings);
+    format::adapt(request, to, target.caps, warnings)?;
+    context.stops = fields::stops(request, to, target.caps);
+    fields::limit(request, to, target.caps, warnings)?;
+    fields::sampling(request, to, target.caps, warnings);
+    Ok(context)
 }
 
 fn context(request: &mut Request<'_>, to: Protocol, target: &Target<'_>) -> Context {

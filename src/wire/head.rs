@@ -174,6 +174,7 @@ pub struct RequestHead {
     pub headers: Headers,
     method_name: Span,
     target: Span,
+    path: Span,
 }
 
 impl RequestHead {
@@ -194,9 +195,9 @@ impl RequestHead {
 
     /// The target's path: without query, and without scheme and authority where it was sent in absolute form.
     pub fn path(&self) -> &str {
-        match self.origin_form().split('?').next() {
-            None | Some("") => "/", // `http://host?query`
-            Some(path) => path,
+        match self.path.of(&self.headers.bytes) {
+            b"" => "/",                                            // `http://host?query`
+            path => std::str::from_utf8(path).unwrap_or_default(), // as the target is
         }
     }
 
@@ -265,6 +266,13 @@ fn absolute(target: &str) -> Option<(&str, &str)> {
     }
     let end = after.find(['/', '?']).unwrap_or(after.len());
     Some((&after[..end], &after[end..]))
+}
+
+/// The path in a target of any form.
+fn path_of(target: &str) -> &str {
+    let rest = absolute(target).map_or(target, |(_, rest)| rest);
+    let end = rest.bytes().position(|b| b == b'?');
+    &rest[..end.unwrap_or(rest.len())]
 }
 
 /// Remembers how far an incomplete head was searched, so that a head which arrives byte by byte is searched once.
@@ -389,6 +397,7 @@ pub fn parse_request(
     };
     head.method_name = Span::within(bytes, method.as_bytes());
     head.target = Span::within(bytes, target.as_bytes());
+    head.path = Span::within(bytes, path_of(target).as_bytes());
     head.headers.fields.reserve(request.headers.len());
     for field in request.headers.iter() {
         let spans = (

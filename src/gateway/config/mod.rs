@@ -215,7 +215,7 @@ pub struct UpstreamConfig {
     pub enabled: bool,
     /// Chat, Responses, Messages, as the management API shows them: all three for OAuth upstreams.
     pub supports: [bool; 3],
-    /// What server it is, one of [`keys::KINDS`]; `None`: guessed from the host.
+    /// What server it is, one of [`crate::protocol::caps::KINDS`]; `None`: guessed from the host.
     pub kind: Option<&'static str>,
     /// Single quirks.
     pub flags: Flags,

@@ -5,7 +5,9 @@ use super::keys;
 use super::node::Node;
 use super::walk::{Map, Walk, similar};
 use super::*;
-use crate::wire::json::member;
+use crate::protocol::Caps;
+use crate::protocol::caps::KINDS;
+use crate::wire::json::{Raw, member};
 
 const MIB: u64 = 1 << 20;
 /// Where the sidecar listens unless the file says otherwise.
@@ -227,7 +229,7 @@ fn read_upstream(walk: &mut Walk<'_>, path: &str, node: &Node) -> Option<Upstrea
     let timeouts = section(walk, &map, &keys::UPSTREAM_TIMEOUTS);
     let time =
         |walk: &mut Walk<'_>, key: &str| timeouts.as_ref().and_then(|map| map.seconds(walk, key));
-    let kinds = keys::KINDS.map(|kind| (kind, kind));
+    let kinds = KINDS.map(|(kind, _)| (kind, kind));
     Some(UpstreamConfig {
         path: path.to_owned(),
         name: map.required(walk, "name"),
@@ -329,15 +331,22 @@ fn read_flags(walk: &mut Walk<'_>, map: &Map<'_>) -> Flags {
     };
     let mut flags = Flags::new();
     for (name, path, node) in map.members() {
-        if !keys::FLAGS.contains(&name) {
-            let message = match similar(name, &keys::FLAGS) {
+        if !Caps::FLAG_NAMES.contains(&name) {
+            let message = match similar(name, &Caps::FLAG_NAMES) {
                 Some(close) => format!("unknown flag; did you mean {close}?"),
-                None => format!("unknown flag; known: {}", keys::FLAGS.join(", ")),
+                None => format!("unknown flag; known: {}", Caps::FLAG_NAMES.join(", ")),
             };
             walk.problem(&path, message);
             continue;
         }
-        flags.push((name.to_owned(), walk.json(&path, node)));
+        let json = walk.json(&path, node);
+        let value = Raw::parse(&json);
+        // Whether a value fits does not depend on the kind it overrides.
+        if let Err(fault) = value.and_then(|value| Caps::of("generic", "").set(name, value)) {
+            walk.problem(&path, fault.to_string());
+            continue;
+        }
+        flags.push((name.to_owned(), json));
     }
     flags
 }

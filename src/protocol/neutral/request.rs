@@ -56,8 +56,6 @@ pub struct Request<'a> {
     pub verbosity: Option<Text<'a>>,
     /// Log probabilities, and how many alternatives.
     pub logprobs: Option<Named<u64>>,
-    /// `logit_bias` that is not empty (Chat only).
-    pub logit_bias: Option<Raw<'a>>,
     /// Whether a stream was asked for.
     pub stream: bool,
     /// Chat `stream_options.include_usage`.
@@ -82,8 +80,7 @@ pub struct Request<'a> {
     pub store: Option<bool>,
     /// `service_tier` in the words of `from`.
     pub tier: Option<Text<'a>>,
-    /// Chat and Responses `moderation` in which nothing blocks (blocking is refused by the reader when the target is Messages,
-    /// see [`Request::moderation_blocks`]).
+    /// Chat and Responses `moderation`.
     pub moderation: Option<Raw<'a>>,
     /// Whether `moderation` asks to block.
     pub moderation_blocks: bool,
@@ -127,7 +124,6 @@ impl<'a> Request<'a> {
             format: Format::Text,
             verbosity: None,
             logprobs: None,
-            logit_bias: None,
             stream: false,
             include_usage: false,
             include_obfuscation: None,
@@ -149,6 +145,23 @@ impl<'a> Request<'a> {
             vendor: Vec::new(),
             unknown: Vec::new(),
             echo: String::new(),
+        }
+    }
+
+    /// The field in which this client says how much to think.
+    pub fn effort_field(&self) -> &'static str {
+        match self.from {
+            Protocol::Chat => "reasoning_effort",
+            Protocol::Responses => "reasoning.effort",
+            Protocol::Messages => "thinking",
+        }
+    }
+
+    /// The field that holds this client's conversation.
+    pub fn turns_field(&self) -> &'static str {
+        match self.from {
+            Protocol::Responses => "input",
+            Protocol::Chat | Protocol::Messages => "messages",
         }
     }
 

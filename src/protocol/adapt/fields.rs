@@ -1,0 +1,183 @@
+//! Single fields that the target knows otherwise or not at all (protocols.md 5.11, 6).
+
+use super::{refuse, wrong};
+use crate::error::Error;
+use crate::protocol::caps::{ReasoningStyle, Sampling};
+use crate::protocol::effort::{self, Effort};
+use crate::protocol::neutral::{Named, Request, Tool, ToolKind};
+use crate::protocol::text::Text;
+use crate::protocol::{Caps, Protocol, Warnings};
+use crate::wire::json::Raw;
+
+/// What asks for data, money, safety or state.
+pub(super) fn labels(
+    request: &mut Request<'_>,
+    to: Protocol,
+    caps: &Caps,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    if let Some(logprobs) = &request.logprobs
+        && (to == Protocol::Messages || (to == Protocol::Chat && !caps.logprobs))
+    {
+        return Err(refuse(
+            logprobs.field,
+            "the upstream gives no log probabilities",
+        ));
+    }
+    if request.moderation.is_some() && to != Protocol::Responses {
+        if request.moderation_blocks {
+            return Err(refuse(
+                "moderation",
+                "the upstream cannot block by moderation",
+            ));
+        }
+        request.moderation = None;
+        warnings.add("moderation", "unsupported");
+    }
+    if request.mcp_servers.is_some() && !(to == Protocol::Responses && caps.mcp) {
+        return Err(refuse("mcp_servers", "the upstream reaches no MCP servers"));
+    }
+    if let Some(search) = request.web_search_wanted.take() {
+        if to == Protocol::Messages && !caps.web_search {
+            return Err(refuse(
+                "web_search_options",
+                "the upstream has no web search",
+            ));
+        }
+        request.tools.push(Tool {
+            name: Text::constant("web_search"),
+            namespace: None,
+            description: None,
+            kind: ToolKind::WebSearch(search),
+            cache: None,
+        });
+    }
+    tier(request, to, caps, warnings);
+    Ok(())
+}
+
+/// Never a dearer tier by translation.
+fn tier(request: &mut Request<'_>, to: Protocol, caps: &Caps, warnings: &mut Warnings) {
+    let Some(tier) = request.tier.take() else {
+        return;
+    };
+    let word = tier.decode();
+    request.tier = match (request.from, to, word.as_ref()) {
+        (Protocol::Messages, _, "standard_only") => caps.labels.then(|| Text::constant("default")),
+        (Protocol::Messages, _, _) => None,
+        (_, Protocol::Messages, "default") => Some(Text::constant("standard_only")),
+        (_, Protocol::Messages, "auto") => Some(Text::constant("auto")),
+        (_, Protocol::Messages, _) => {
+            warnings.add("service_tier", "unsupported");
+            None
+        }
+        _ if caps.labels => Some(Text::owned(word.into_owned())),
+        (_, _, "auto" | "default") => None,
+        _ => {
+            warnings.add("service_tier", "unsupported");
+            None
+        }
+    };
+}
+
+/// Takes out the stops that the upstream cannot look for: the gateway does (protocols.md 6.5).
+pub(super) fn stops(request: &mut Request<'_>, to: Protocol, caps: &Caps) -> Vec<String> {
+    request.stops.retain(|stop| !stop.is_empty());
+    let native = |stop: &Text<'_>| match to {
+        Protocol::Responses => false,
+        Protocol::Chat => caps.stop_native,
+        Protocol::Messages => !stop.is_blank(),
+    };
+    let too_many = request.stops.len() > caps.stops_max;
+    let (keep, emulate): (Vec<_>, Vec<_>) = std::mem::take(&mut request.stops)
+        .into_iter()
+        .partition(|stop| native(stop) && !too_many);
+    request.stops = keep;
+    emulate
+        .iter()
+        .map(|stop| stop.decode().into_owned())
+        .collect()
+}
+
+/// The output limit, within what the model takes.
+pub(super) fn limit(
+    request: &mut Request<'_>,
+    to: Protocol,
+    caps: &Caps,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    let Some(Named { field, value }) = request.limit else {
+        return Ok(());
+    };
+    if value == 0 {
+        return Err(if request.from == Protocol::Messages {
+            refuse(
+                field,
+                "0, which only warms a cache, has no counterpart at the upstream",
+            )
+        } else {
+            wrong(field, "must be at least 1")
+        });
+    }
+    let mut limit = value;
+    if let Some(most) = caps.max_output_tokens.filter(|&most| limit > most) {
+        warnings.add(field, "clamped");
+        limit = most;
+    }
+    let least = match to {
+        Protocol::Responses => caps.min_output_tokens.max(16),
+        Protocol::Chat | Protocol::Messages => 1,
+    };
+    request.limit = Some(Named {
+        field,
+        value: limit.max(least),
+    });
+    Ok(())
+}
+
+/// Temperature and its companions.
+pub(super) fn sampling(
+    request: &mut Request<'_>,
+    to: Protocol,
+    caps: &Caps,
+    warnings: &mut Warnings,
+) {
+    let mut drop = |field: &mut Option<Raw<'_>>, name: &str| {
+        if field.take().is_some() {
+            warnings.add(name, "unsupported");
+        }
+    };
+    let takes_top_k = match to {
+        Protocol::Chat => caps.top_k,
+        Protocol::Responses => false,
+        Protocol::Messages => caps.top_k && caps.sampling == Sampling::Full,
+    };
+    if !takes_top_k {
+        drop(&mut request.top_k, "top_k");
+    }
+    if caps.sampling == Sampling::None {
+        drop(&mut request.temperature, "temperature");
+        drop(&mut request.top_p, "top_p");
+    }
+    if to != Protocol::Messages {
+        return;
+    }
+    let thinks = caps.reasoning == ReasoningStyle::Budget
+        && effort::asked(request.effort, request.thinking)
+            .is_some_and(|effort| effort != Effort::None);
+    if thinks && request.temperature.is_some_and(|t| t.as_f64() != Some(1.0)) {
+        // With a budget of thinking only temperature 1 is taken.
+        drop(&mut request.temperature, "temperature");
+    }
+    if caps.sampling == Sampling::NoTopPWithTemp && request.temperature.is_some() {
+        drop(&mut request.top_p, "top_p");
+    }
+    if request
+        .temperature
+        .and_then(Raw::as_f64)
+        .is_some_and(|t| t > 1.0)
+    {
+        warnings.add("temperature", "clamped");
+        request.temperature = Raw::parse("1").ok();
+    }
+}

@@ -1,0 +1,247 @@
+//! The conversation put in the order every vendor demands (protocols.md 5.1, 5.2, 5.4): results directly behind their calls, no
+//! empty parts, no two turns of one role, system texts only where they may stand. Moving a result changes no meaning.
+
+use super::{refuse, wrong};
+use crate::error::Error;
+use crate::protocol::caps::Prefill;
+use crate::protocol::ids;
+use crate::protocol::neutral::{Part, Request, Role, TextPart, ToolResult, Turn};
+use crate::protocol::text::Text;
+use crate::protocol::{Caps, Protocol, Warnings};
+use std::collections::{HashMap, VecDeque};
+
+/// Claude Code's first system block: a hash that differs in each request and means something to Anthropic only.
+const BILLING_HEADER: &str = "x-anthropic-billing-header:";
+
+pub(super) fn adapt(
+    request: &mut Request<'_>,
+    to: Protocol,
+    caps: &Caps,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    if request.from == Protocol::Messages
+        && let Some(first) = request.system.first()
+        && first.text.as_escaped().starts_with(BILLING_HEADER)
+    {
+        request.system.remove(0);
+    }
+    let blank_goes = to == Protocol::Messages;
+    request
+        .system
+        .retain(|system| !is_nothing(&system.text, blank_goes));
+    for turn in &mut request.turns {
+        turn.parts
+            .retain_mut(|part| keep(part, blank_goes, warnings));
+    }
+    pair(request, caps, warnings)?;
+    place_system(request, to, caps);
+    ends(request, to, caps, warnings)?;
+    let rule = ids::rule(to, caps);
+    for part in request.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
+        match part {
+            Part::Call(call) => call.id = ids::fix(std::mem::take(&mut call.id), rule),
+            Part::Result(result) => result.id = ids::fix(std::mem::take(&mut result.id), rule),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn is_nothing(text: &Text<'_>, blank_goes: bool) -> bool {
+    text.is_empty() || (blank_goes && text.is_blank())
+}
+
+fn keep(part: &mut Part<'_>, blank_goes: bool, warnings: &mut Warnings) -> bool {
+    match part {
+        Part::Text(part) => !is_nothing(&part.text, blank_goes),
+        Part::Refusal(text) => !is_nothing(text, blank_goes),
+        Part::Result(result) => {
+            result
+                .parts
+                .retain_mut(|part| keep(part, blank_goes, warnings));
+            true
+        }
+        Part::Hosted { name, .. } => {
+            warnings.add(name.clone(), "dropped");
+            false
+        }
+        _ => true,
+    }
+}
+
+/// Puts each result behind its call, and refuses what has no partner.
+fn pair(request: &mut Request<'_>, caps: &Caps, warnings: &mut Warnings) -> Result<(), Error> {
+    let field = request.turns_field();
+    let turns = std::mem::take(&mut request.turns);
+    let mut results: Vec<Option<ToolResult<'_>>> = Vec::new();
+    // Ids may come again in later turns (Kimi counts per turn), so each has a queue of where its results stand.
+    let mut places: HashMap<String, VecDeque<(usize, usize)>> = HashMap::new();
+    let mut rest: Vec<Turn<'_>> = Vec::with_capacity(turns.len());
+    for (at, turn) in turns.into_iter().enumerate() {
+        let mut kept = Vec::with_capacity(turn.parts.len());
+        for part in turn.parts {
+            match part {
+                Part::Result(result) => {
+                    let place = places.entry(result.id.decode().into_owned()).or_default();
+                    place.push_back((at, results.len()));
+                    results.push(Some(result));
+                }
+                part => kept.push(part),
+            }
+        }
+        rest.push(Turn {
+            role: turn.role,
+            parts: kept,
+        });
+    }
+    let mut called: HashMap<String, ()> = HashMap::new();
+    for (at, turn) in rest.into_iter().enumerate() {
+        let mut answers = Vec::new();
+        for part in &turn.parts {
+            let Part::Call(call) = part else {
+                continue;
+            };
+            let id = call.id.decode().into_owned();
+            let queue = places.get_mut(&id);
+            let later = queue.and_then(|queue| {
+                let index = queue.iter().position(|&(place, _)| place > at)?;
+                queue.remove(index)
+            });
+            let answer = match later.and_then(|(_, index)| results[index].take()) {
+                Some(result) => result,
+                None if caps.repair_history => {
+                    warnings.add(field, "repaired");
+                    ToolResult {
+                        id: call.id.clone(),
+                        parts: vec![Part::text(Text::constant(
+                            "No result was recorded for this call.",
+                        ))],
+                        is_error: true,
+                        cache: None,
+                    }
+                }
+                None => return Err(wrong(field, format!("tool call {id} has no result"))),
+            };
+            called.insert(id, ());
+            answers.push(Part::Result(answer));
+        }
+        add(&mut request.turns, turn);
+        let role = Role::User;
+        add(
+            &mut request.turns,
+            Turn {
+                role,
+                parts: answers,
+            },
+        );
+    }
+    let Some(orphan) = results.into_iter().flatten().next() else {
+        return Ok(());
+    };
+    let id = orphan.id.decode().into_owned();
+    Err(wrong(
+        field,
+        match (called.contains_key(&id), request.from) {
+            (true, _) => format!("tool call {id} has two results"),
+            (false, Protocol::Responses) => {
+                format!(
+                    "the result of {id} has no call; the gateway keeps no state; send the function_call item too"
+                )
+            }
+            (false, _) => format!("the result of {id} has no call"),
+        },
+    ))
+}
+
+/// Adds a turn, joining it to the last one of the same role; an empty one vanishes.
+fn add<'a>(turns: &mut Vec<Turn<'a>>, turn: Turn<'a>) {
+    if turn.parts.is_empty() {
+        return;
+    }
+    match turns.last_mut() {
+        Some(last) if last.role == turn.role => last.parts.extend(turn.parts),
+        _ => turns.push(turn),
+    }
+}
+
+/// System texts inside the conversation: in place where the target takes them there, else as text of the user.
+fn place_system(request: &mut Request<'_>, to: Protocol, caps: &Caps) {
+    if to == Protocol::Responses || !request.turns.iter().any(|turn| turn.role == Role::System) {
+        return;
+    }
+    let turns = std::mem::take(&mut request.turns);
+    let count = turns.len();
+    let roles: Vec<Role> = turns.iter().map(|turn| turn.role).collect();
+    for (at, mut turn) in turns.into_iter().enumerate() {
+        if turn.role == Role::System {
+            // Messages: only after a user turn, and before an assistant's or at the end.
+            let after_user = at > 0 && roles[at - 1] == Role::User;
+            let before_answer = at + 1 == count || roles[at + 1] == Role::Assistant;
+            let stays = caps.mid_system && (to == Protocol::Chat || (after_user && before_answer));
+            if !stays {
+                turn.role = Role::User;
+                for part in &mut turn.parts {
+                    if let Part::Text(TextPart { text, .. }) = part {
+                        let mut wrapped = Text::plain("<system-reminder>\n").into_owned();
+                        wrapped.push(text);
+                        wrapped.push(&Text::plain("\n</system-reminder>"));
+                        *text = wrapped;
+                    }
+                }
+            }
+        }
+        add(&mut request.turns, turn);
+    }
+}
+
+/// The first and the last turn.
+fn ends(
+    request: &mut Request<'_>,
+    to: Protocol,
+    caps: &Caps,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    let field = request.turns_field();
+    if !request.turns.iter().any(|turn| turn.role == Role::User) {
+        return Err(wrong(field, "there is no user turn"));
+    }
+    if to == Protocol::Messages
+        && request
+            .turns
+            .first()
+            .is_some_and(|turn| turn.role == Role::Assistant)
+    {
+        if !caps.repair_history {
+            return Err(refuse(field, "the upstream wants the user to speak first"));
+        }
+        warnings.add(field, "repaired");
+        let turn = Turn {
+            role: Role::User,
+            parts: vec![Part::text(Text::constant("(continued)"))],
+        };
+        request.turns.insert(0, turn);
+    }
+    let Some(last) = request.turns.last_mut() else {
+        return Ok(());
+    };
+    if last.role != Role::Assistant {
+        return Ok(());
+    }
+    match (request.from, to) {
+        (Protocol::Messages, _) if caps.prefill == Prefill::No || to == Protocol::Responses => {
+            Err(refuse(
+                field,
+                "the upstream cannot go on with an answer that is begun for it",
+            ))
+        }
+        (Protocol::Messages, _) => Ok(()),
+        (_, Protocol::Messages) => {
+            warnings.add(field, "taken_as_prefill");
+            if let Some(Part::Text(part)) = last.parts.last_mut() {
+                part.text = Text::owned(part.text.decode().trim_end().to_owned());
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
