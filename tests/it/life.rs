@@ -284,7 +284,7 @@ fn running_out_of_descriptors_passes() {
     let kept = gateway.descriptors();
     gateway.limit_descriptors(kept + 12);
     let crowd: Vec<Client> = (0..40).map(|_| gateway.client()).collect();
-    gateway.wait_for_line("descriptor");
+    gateway.wait_for_line("cannot accept");
     let lines = gateway.log().len();
     assert!(lines < 200, "{lines} lines of log: it spins");
     gateway.limit_descriptors(4_096);

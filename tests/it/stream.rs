@@ -325,7 +325,7 @@ fn rule_45_an_upstream_that_dies_mid_stream_is_never_a_polite_end() {
             "{how}: {}",
             show(&rest)
         );
-        gateway.wait_for_line("up");
+        gateway.wait_for_line("broke off its answer");
         gateway.check_alive();
     }
 }
