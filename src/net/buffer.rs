@@ -13,7 +13,8 @@ const SMALL_BYTES_MAX: usize = 16 * 1024;
 const LARGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Small buffers kept, in bytes of all of them: a busy thread has five for each request under way.
 const SMALL_KEPT_BYTES_MAX: usize = 1024 * 1024;
-const LARGE_KEPT_MAX: usize = 2;
+/// Large buffers kept, in bytes of all of them: eight bodies of 2 MB under way at once on a thread.
+const LARGE_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The first allocation: a request or answer of 1 KB fits with its head.
 const FIRST_BYTES: usize = 2048;
 
@@ -29,6 +30,7 @@ struct Free {
     small: Vec<Vec<u8>>,
     small_bytes: usize,
     large: Vec<Vec<u8>>,
+    large_bytes: usize,
     large_used: bool,
 }
 
@@ -48,6 +50,7 @@ pub fn release_idle() {
         let mut free = free.borrow_mut();
         if !free.large_used {
             free.large.clear();
+            free.large_bytes = 0;
         }
         free.large_used = false;
         let half = free.small.len() / 2;
@@ -120,8 +123,10 @@ impl Buffer {
             let target = need
                 .max(FIRST_BYTES)
                 .max(self.bytes.len() + self.bytes.len() / 2);
-            self.bytes.reserve_exact(target - self.bytes.len());
-            self.bytes.resize(target, 0);
+            // Fresh zeroed pages cost nothing until they are touched; growing in place would write zeros into all of them.
+            let mut fresh = vec![0; target];
+            fresh[..self.end].copy_from_slice(&self.bytes[..self.end]);
+            recycle(std::mem::replace(&mut self.bytes, fresh));
         }
     }
 
@@ -183,7 +188,9 @@ fn recycled(need: usize) -> Vec<u8> {
             return found;
         }
         free.large_used = true;
-        free.large.pop()
+        let found = free.large.pop();
+        free.large_bytes -= found.as_ref().map_or(0, Vec::capacity);
+        found
     });
     found.ok().flatten().unwrap_or_default()
 }
@@ -200,7 +207,8 @@ fn recycle(bytes: Vec<u8>) {
                 free.small_bytes += bytes.capacity();
                 free.small.push(bytes);
             }
-        } else if free.large.len() < LARGE_KEPT_MAX {
+        } else if free.large_bytes + bytes.capacity() <= LARGE_KEPT_BYTES_MAX {
+            free.large_bytes += bytes.capacity();
             free.large.push(bytes);
         }
     });

@@ -248,7 +248,7 @@ impl Exchange {
                     let (stream, decoder) = (&self.stream, &mut self.decoder);
                     let room = usize::try_from(left)
                         .unwrap_or(usize::MAX)
-                        .min(READ_STEP_BYTES.max(bytes.len()));
+                        .min(READ_STEP_BYTES.max(3 * bytes.len()));
                     let read = self.alarm.within(poll_fn(|cx| {
                         let spare = bytes.spare(room);
                         let end = spare.len().min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -609,7 +609,7 @@ impl Exchange {
     }
 }
 
-/// A body of known length grows by at least this much at a time, and doubles from there: a length that was only
+/// A body of known length grows by at least this much at a time, and to four times what came: a length that was only
 /// announced costs nothing.
 const READ_STEP_BYTES: usize = 64 * 1024;
 

@@ -248,3 +248,6 @@ async fn read_head(head: &mut RequestHead, exchange: &mut Exchange) -> Result<bo
     exchange.open(head, Decoder::of_request(framing), wants_continue);
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests;
