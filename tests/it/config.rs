@@ -103,7 +103,7 @@ fn an_unknown_key_is_a_warning_and_never_an_error() {
 #[test]
 fn a_missing_file_starts_empty_and_says_so() {
     let gateway = Gateway::build().start();
-    gateway.wait_for_line("config.yaml");
+    gateway.wait_for_line("no configuration file");
     assert_eq!(
         gateway.get("/v1/models").expect(200).json()["data"],
         serde_json::json!([])
