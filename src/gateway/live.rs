@@ -6,7 +6,7 @@ use super::config::store::Store;
 use super::snapshot::{Snapshot, Surroundings};
 use super::watch::{Fingerprint, Look, Watch};
 use crate::log;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch as channel;
 
@@ -40,7 +40,8 @@ impl Live {
                 "there is no configuration file yet: starting empty, it is written on the first save",
                 path = path.display()
             );
-        } else if let Some(obstacle) = store.obstacle() {
+        }
+        if let Some(obstacle) = store.obstacle() {
             log::warn!(
                 "the configuration cannot be saved from here",
                 reason = obstacle
@@ -96,6 +97,14 @@ impl Live {
             .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
         let text = text.ok_or_else(|| format!("{} does not exist", path.display()))?;
         Ok(surroundings(store.folder(), |around| Snapshot::load(&text, around)).1)
+    }
+
+    /// The data folder that the file names. `None` if the file cannot be used, which the start will say.
+    pub fn data_dir(path: &Path) -> Option<PathBuf> {
+        let store = Store::new(path);
+        let text = store.load().ok()?.unwrap_or_default();
+        let (snapshot, _) = surroundings(store.folder(), |around| Snapshot::load(&text, around));
+        snapshot.map(|snapshot| snapshot.sidecar.data_dir)
     }
 
     /// The channel that requests take their snapshot from.
