@@ -99,10 +99,11 @@ impl Live {
         Ok(surroundings(store.folder(), |around| Snapshot::load(&text, around)).1)
     }
 
-    /// The data folder that the file names. `None` if the file cannot be used, which the start will say.
+    /// The data folder, as the environment, else the file, names it. `None` if the file is not valid, which the start will
+    /// say; a file that cannot be read counts as empty.
     pub fn data_dir(path: &Path) -> Option<PathBuf> {
         let store = Store::new(path);
-        let text = store.load().ok()?.unwrap_or_default();
+        let text = store.load().ok().flatten().unwrap_or_default();
         let (snapshot, _) = surroundings(store.folder(), |around| Snapshot::load(&text, around));
         snapshot.map(|snapshot| snapshot.sidecar.data_dir)
     }

@@ -33,7 +33,7 @@ const SYSTEM_FOLDERS: [&str; 23] = [
     "/var",
     "/var/lib",
 ];
-/// Files and folders in the data folder: a few dozen account files are usual. More means that it is something else.
+/// Files and folders in the data folder: a few dozen are usual, more means that it is something else.
 const ENTRIES_MAX: usize = 10_000;
 
 /// The user to become.
@@ -75,11 +75,12 @@ impl Owner {
             }
             return Ok(());
         }
-        if let Some(config) = config {
-            self.give_config(config)?;
-        }
+        // What lies deepest goes first: with nothing but CAP_CHOWN root cannot look into a folder once it is given away.
         if let Some(data_dir) = data_dir {
             self.give_data(data_dir)?;
+        }
+        if let Some(config) = config {
+            self.give_config(config)?;
         }
         sys::become_user(self.uid, self.gid).map_err(|error| {
             format!(
@@ -98,7 +99,6 @@ impl Owner {
         let Some(folder) = self.real(folder)? else {
             return Ok(()); // a save will say that there is none
         };
-        self.give(&folder);
         let name = config.file_name().unwrap_or_default().to_string_lossy();
         let names = [
             format!("{name}"),
@@ -114,43 +114,47 @@ impl Owner {
         {
             self.give(&target);
         }
+        self.give(&folder);
         Ok(())
     }
 
     /// The data folder, made where it is missing, with all that is in it.
     fn give_data(self, data_dir: &Path) -> Result<(), String> {
-        if let Err(error) = DirBuilder::new()
+        let made = DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(data_dir)
-        {
-            log::warn!(
-                "the data folder cannot be made",
-                path = data_dir.display(),
-                reason = error
-            );
-            return Ok(());
+            .create(data_dir);
+        if let Err(error) = made {
+            if !data_dir.parent().is_some_and(|parent| self.owns(parent)) {
+                log::warn!(
+                    "the data folder cannot be made",
+                    path = data_dir.display(),
+                    reason = error
+                );
+            }
+            return Ok(()); // else the user makes it himself
         }
         let Some(folder) = self.real(data_dir)? else {
             return Ok(());
         };
-        let mut waiting = vec![folder.clone()];
-        let mut count = 0;
-        while let Some(path) = waiting.pop() {
-            count += 1;
-            if count > ENTRIES_MAX {
-                log::warn!(
-                    "the data folder holds too much to be ours: not all of it was given to PUID",
-                    path = folder.display(),
-                    entries = ENTRIES_MAX
-                );
-                break;
+        let mut found = vec![folder.clone()];
+        let mut at = 0;
+        while at < found.len() && found.len() <= ENTRIES_MAX {
+            let is_folder = fs::symlink_metadata(&found[at]).is_ok_and(|meta| meta.is_dir());
+            if is_folder && let Ok(entries) = fs::read_dir(&found[at]) {
+                found.extend(entries.flatten().map(|entry| entry.path()));
             }
-            let is_folder = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
-            self.give(&path);
-            if is_folder && let Ok(entries) = fs::read_dir(&path) {
-                waiting.extend(entries.flatten().map(|entry| entry.path()));
-            }
+            at += 1;
+        }
+        if found.len() > ENTRIES_MAX {
+            return Err(format!(
+                "PUID={} would give {} away, which holds more than {ENTRIES_MAX} files: keep the data in a folder of its own",
+                self.uid,
+                folder.display()
+            ));
+        }
+        for path in found.iter().rev() {
+            self.give(path);
         }
         Ok(())
     }
@@ -173,12 +177,18 @@ impl Owner {
         Ok(Some(real))
     }
 
+    fn owns(self, path: &Path) -> bool {
+        fs::symlink_metadata(path).is_ok_and(|meta| meta.uid() == self.uid)
+    }
+
     /// A place that cannot be given may still be writable (NFS, CIFS), so that is a warning.
     fn give(self, path: &Path) {
         let given = match fs::symlink_metadata(path) {
             Ok(meta) if (meta.uid(), meta.gid()) == (self.uid, self.gid) => Ok(()),
             Ok(_) => lchown(path, Some(self.uid), Some(self.gid)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            // Root without CAP_DAC_OVERRIDE before a closed folder of that user: what is in it is his already.
+            Err(_) if path.parent().is_some_and(|folder| self.owns(folder)) => Ok(()),
             Err(error) => Err(error),
         };
         if let Err(error) = given {

@@ -2,9 +2,10 @@
 
 use crate::support::gateway::{Start, config_for};
 use crate::support::{Gateway, Upstream, plain_answer};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const UID: u32 = 23_456;
 const GID: u32 = 23_457;
@@ -168,6 +169,58 @@ fn without_the_capabilities_the_missing_ones_are_named() {
         err.contains("the container needs the capabilities SETGID and SETUID"),
         "{err}"
     );
+}
+
+/// A container without CAP_DAC_OVERRIDE: its root can give folders away, and not look into those of others.
+#[test]
+fn chown_is_all_that_root_needs_for_the_folders() {
+    if !is_root() {
+        return root_is_needed_for_a_change();
+    }
+    let build = asked().file("config.yaml", "upstreams: []\n");
+    let folder = build.folder().to_owned();
+    let data = folder.join("data");
+    std::fs::create_dir_all(data.join("accounts")).expect("a folder");
+    std::fs::write(data.join("accounts/token.json"), "{}").expect("a file");
+    for path in [&folder, &data, &data.join("accounts")] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).expect("ours");
+    }
+    // The second start finds everything given, and closed to it.
+    for _ in 0..2 {
+        let mut child = Command::new("setpriv")
+            .args(["--bounding-set", "-all,+chown,+setgid,+setuid"])
+            .arg(env!("CARGO_BIN_EXE_llm-wrapper"))
+            .args(["-a", "127.0.0.1:0", "-c"])
+            .arg(folder.join("config.yaml"))
+            .env("PUID", UID.to_string())
+            .env("DATA_DIR", &data)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("setpriv of util-linux");
+        let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let mut seen = Vec::new();
+        for line in lines.map_while(Result::ok) {
+            let listens = line.contains("listening");
+            seen.push(line);
+            if listens {
+                break;
+            }
+        }
+        child.kill().expect("it runs");
+        child.wait().expect("a child of ours");
+        let log = seen.join("\n");
+        assert!(log.contains("listening"), "{log}");
+        assert!(!log.contains("PUID") && !log.contains("cannot be"), "{log}");
+        for place in [
+            "",
+            "config.yaml",
+            "data",
+            "data/accounts",
+            "data/accounts/token.json",
+        ] {
+            assert_eq!(owner(&folder.join(place)), (UID, UID), "{place}");
+        }
+    }
 }
 
 /// What the tests above come to without root: the change is refused in words, and the gateway serves.
