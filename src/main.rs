@@ -3,6 +3,7 @@
 use llm_wrapper::cli::{self, Command};
 use llm_wrapper::gateway::demo::serve::{self, DemoUpstream};
 use llm_wrapper::gateway::live::Live;
+use llm_wrapper::gateway::owner::Owner;
 use llm_wrapper::gateway::snapshot::Snapshot;
 use llm_wrapper::gateway::{App, health, watch as files};
 use llm_wrapper::net::buffer::{self, Budget};
@@ -111,6 +112,12 @@ fn run(config: &Path, addr: SocketAddr, demo: bool) -> Result<(), String> {
         );
     }));
     let descriptors = sys::raise_descriptor_limit().unwrap_or(1024);
+    if let Some(owner) = Owner::from_env(|name| std::env::var(name).ok())? {
+        match demo {
+            true => owner.take_over(None, None)?,
+            false => owner.take_over(Some(config), Live::data_dir(config).as_deref())?,
+        }
+    }
     let main = runtime().map_err(|error| format!("no reactor: {error}"))?;
     main.block_on(async {
         let (demo_upstream, live) = match demo {

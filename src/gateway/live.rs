@@ -5,8 +5,9 @@ use super::config::Findings;
 use super::config::store::Store;
 use super::snapshot::{Snapshot, Surroundings};
 use super::watch::{Fingerprint, Look, Watch};
-use crate::log;
-use std::path::Path;
+use crate::{log, sys};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch as channel;
 
@@ -27,20 +28,33 @@ fn surroundings<T>(folder: &Path, then: impl FnOnce(&Surroundings<'_>) -> T) -> 
     })
 }
 
+/// The sentence for a file that is there and cannot be read.
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    let shown = path.display();
+    match error.kind() {
+        io::ErrorKind::IsADirectory => format!(
+            "{shown} is a folder, not a file: a container's bind mount of a file that does not exist makes one"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("{shown} cannot be read by uid {}: {error}", sys::getuid())
+        }
+        _ => format!("{shown} cannot be read: {error}"),
+    }
+}
+
 impl Live {
     /// Loads the file at start. A missing one is the empty configuration. The error is one line for stderr.
     pub fn start(path: &Path) -> Result<Live, String> {
         let store = Store::new(path);
         let seen = Fingerprint::of(path).unwrap_or_default();
-        let text = store
-            .load()
-            .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        let text = store.load().map_err(|error| unreadable(path, &error))?;
         if text.is_none() {
             log::warn!(
                 "there is no configuration file yet: starting empty, it is written on the first save",
                 path = path.display()
             );
-        } else if let Some(obstacle) = store.obstacle() {
+        }
+        if let Some(obstacle) = store.obstacle() {
             log::warn!(
                 "the configuration cannot be saved from here",
                 reason = obstacle
@@ -91,11 +105,18 @@ impl Live {
     /// Everything that is wrong with a file, without starting anything. A missing file has no problem.
     pub fn check(path: &Path) -> Result<Findings, String> {
         let store = Store::new(path);
-        let text = store
-            .load()
-            .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        let text = store.load().map_err(|error| unreadable(path, &error))?;
         let text = text.ok_or_else(|| format!("{} does not exist", path.display()))?;
         Ok(surroundings(store.folder(), |around| Snapshot::load(&text, around)).1)
+    }
+
+    /// The data folder, as the environment, else the file, names it. `None` if the file is not valid, which the start will
+    /// say; a file that cannot be read counts as empty.
+    pub fn data_dir(path: &Path) -> Option<PathBuf> {
+        let store = Store::new(path);
+        let text = store.load().ok().flatten().unwrap_or_default();
+        let (snapshot, _) = surroundings(store.folder(), |around| Snapshot::load(&text, around));
+        snapshot.map(|snapshot| snapshot.sidecar.data_dir)
     }
 
     /// The channel that requests take their snapshot from.

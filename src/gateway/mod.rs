@@ -13,6 +13,7 @@ pub mod health;
 pub mod live;
 pub mod models;
 mod outbound;
+pub mod owner;
 pub mod params;
 pub mod paths;
 pub mod route;

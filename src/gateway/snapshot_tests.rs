@@ -519,6 +519,34 @@ fn buffered_memory_is_a_quarter_of_the_container_or_machine() {
 }
 
 #[test]
+fn a_control_group_below_the_root_counts_with_all_above_it() {
+    let quarter = |own: &str, limits: &[(&str, &str)]| {
+        quarter_of_memory(&|path| match path.to_str().unwrap() {
+            "/proc/self/cgroup" => Ok(own.into()),
+            path => match limits.iter().find(|(file, _)| *file == path) {
+                Some((_, limit)) => Ok((*limit).into()),
+                None => Err(io::ErrorKind::NotFound.into()),
+            },
+        })
+    };
+    let unit = "0::/system.slice/llm-wrapper.service\n";
+    let slice = "/sys/fs/cgroup/system.slice/memory.max";
+    let own = "/sys/fs/cgroup/system.slice/llm-wrapper.service/memory.max";
+    assert_eq!(
+        quarter(unit, &[(own, "33554432\n"), (slice, "max\n")]),
+        8 * MIB
+    );
+    assert_eq!(
+        quarter(unit, &[(own, "max\n"), (slice, "67108864\n")]),
+        16 * MIB
+    );
+    let old = "5:devices:/x\n4:cpu,memory:/a/b\n0::/\n";
+    let limit = "/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes";
+    assert_eq!(quarter(old, &[(limit, "33554432\n")]), 8 * MIB);
+    assert_eq!(quarter("nonsense\n::\n", &[]), 256 * MIB);
+}
+
+#[test]
 fn a_body_is_never_larger_than_all_bodies() {
     let (loaded, found) = load("{limits: {max_body_mb: 4, max_buffered_mb: 2}}");
     assert_eq!(loaded.unwrap().limits.body_bytes_max, 2 * MIB);

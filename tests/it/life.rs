@@ -184,6 +184,15 @@ fn a_bad_configuration_at_the_start_is_said_clearly() {
 }
 
 #[test]
+fn a_folder_in_the_place_of_the_configuration_is_named() {
+    let build = Gateway::build();
+    std::fs::create_dir(build.folder().join("config.yaml")).expect("a folder");
+    let (code, out, err) = build.run();
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(err.contains("config.yaml is a folder, not a file"), "{err}");
+}
+
+#[test]
 fn the_command_line_is_checked() {
     for (args, code) in [
         (vec!["--no-such-flag"], 2),

@@ -10,6 +10,7 @@ mod layers;
 mod life;
 mod meta;
 mod models;
+mod owner;
 mod stream;
 mod support;
 mod tls;

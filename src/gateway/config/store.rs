@@ -195,12 +195,10 @@ fn is_mount(file: &Path) -> bool {
 
 /// The sentence for a place that cannot be written.
 fn cannot(place: &Path, error: &io::Error) -> String {
-    let user = match fs::metadata("/proc/self") {
-        Ok(meta) => format!("by uid {} ", meta.uid()),
-        Err(_) => String::new(),
-    };
+    // Not the owner of /proc/self: that stays root after a change of user.
+    let uid = crate::sys::getuid();
     let place = place.display();
-    format!("{place} cannot be written {user}({error}), so changes cannot be saved")
+    format!("{place} cannot be written by uid {uid} ({error}), so changes cannot be saved")
 }
 
 fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
