@@ -317,7 +317,10 @@ impl App {
     }
 
     pub(crate) fn write_cors(&self, out: &mut Vec<u8>, snapshot: &Snapshot, head: &RequestHead) {
-        Visitor::of(head, !snapshot.client_keys.is_empty()).write_fields(out);
+        // The management API is for its own page alone.
+        if !head.path().starts_with("/api") {
+            Visitor::of(head, !snapshot.client_keys.is_empty()).write_fields(out);
+        }
     }
 
     /// Tells the client what went wrong, in its own protocol.

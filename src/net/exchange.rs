@@ -6,6 +6,7 @@ use super::alarm::Alarm;
 use super::buffer::{Budget, Buffer, Share, with_scratch};
 use super::client::Body;
 use super::server::Patience;
+use super::{First, race};
 use crate::clock;
 use crate::error::{Error, Kind};
 use crate::wire::body::{Decoder, LAST_CHUNK, Step, write_chunk};
@@ -359,7 +360,9 @@ impl Exchange {
 
     /// Sends bytes of the body and waits until the connection has taken them.
     pub async fn write(&mut self, data: &[u8]) -> Result<(), Gone> {
-        self.body_bytes_out += data.len() as u64;
+        if self.sending != Sending::Whole {
+            self.body_bytes_out += data.len() as u64;
+        }
         match &mut self.sending {
             Sending::Length(left) => {
                 let data = &data[..data.len().min(usize::try_from(*left).unwrap_or(usize::MAX))];
@@ -551,6 +554,18 @@ impl Exchange {
         alarm
             .within(poll_fn(|cx| poll_fill(stream, cx, unread)))
             .await
+    }
+
+    /// The same; Some(Ok(0)) also when the process stops: a head that is not there by then is no request.
+    pub(super) async fn fill_unless_stopped(&mut self) -> Option<io::Result<usize>> {
+        let mut stop = self.stop.clone();
+        let stopped = async {
+            let _ = stop.wait_for(|stop| *stop).await; // an error: the process ends
+        };
+        match race(self.fill(), stopped).await {
+            First::A(read) => read,
+            First::B(()) => Some(Ok(0)),
+        }
     }
 
     /// Answers bytes that are not to be handled; the connection is closed afterwards.

@@ -161,27 +161,38 @@ async fn connection<H: Handler>(
                 heads.push(head);
             }
         });
-        if !answered {
-            exchange.close().await;
-            return;
+        match answered {
+            Then::Again => {}
+            Then::Close => return exchange.close().await,
+            Then::Drop => return,
         }
     }
 }
 
-/// Reads a head and answers it. False: the connection is to be closed.
+/// What becomes of a connection.
+enum Then {
+    /// It serves another request.
+    Again,
+    /// It is closed once the client can have seen the answer.
+    Close,
+    /// Nobody waits for anything on it.
+    Drop,
+}
+
+/// Reads a head and answers it.
 async fn one_request<H: Handler>(
     handler: &H,
     head: &mut RequestHead,
     exchange: &mut Exchange,
-) -> bool {
+) -> Then {
     match read_head(head, exchange).await {
         Ok(true) => {}
-        Ok(false) => return false,
+        Ok(false) => return Then::Drop,
         Err((fault, parsed)) => {
             let error = fault.blame(Blame::Client);
             let body = handler.refusal(&error, parsed.then_some(&*head));
             exchange.refuse(&error, &body).await;
-            return false;
+            return Then::Close;
         }
     }
     handler.handle(head, exchange).await;
@@ -189,12 +200,16 @@ async fn one_request<H: Handler>(
         let error = Error::gateway(Kind::Internal, "the request was not answered");
         let body = handler.refusal(&error, Some(head));
         exchange.refuse(&error, &body).await;
-        return false;
+        return Then::Close;
     }
-    exchange.end().await
+    if exchange.end().await {
+        Then::Again
+    } else {
+        Then::Close
+    }
 }
 
-/// Ok(false): the client left before it had said anything to answer. The bool of an error: the head was parsed.
+/// Ok(false): the client left, or the process stops, before there was anything to answer. The bool of an error: the head was parsed.
 async fn read_head(head: &mut RequestHead, exchange: &mut Exchange) -> Result<bool, (Fault, bool)> {
     let mut searched = Searched::default();
     exchange.alarm.set(exchange.patience.head);
@@ -205,7 +220,7 @@ async fn read_head(head: &mut RequestHead, exchange: &mut Exchange) -> Result<bo
             exchange.unread.consume(used);
             break;
         }
-        match exchange.fill().await {
+        match exchange.fill_unless_stopped().await {
             None => {
                 let seconds = exchange.patience.head.as_secs();
                 return Err((
