@@ -14,9 +14,11 @@ use crate::wire::json::Object;
 /// What happens to the arguments of the call that is open.
 #[derive(Default)]
 enum Form {
-    /// They pass.
+    /// They pass, or there are none to come.
     #[default]
     Same,
+    /// They pass; while nothing has come that is not blank, `{}` is still owed at the end.
+    Object,
     /// `{"input":"…"}` is gathered, to become free text at the end.
     Unwrap(Text<'static>),
     /// Free text becomes `{"input":"…"}` as it passes.
@@ -53,6 +55,11 @@ impl Resolver {
                 }
             }
             Event::Delta(Piece::Arguments(text)) => match &mut self.form {
+                Form::Object if text.is_blank() => Ok(()),
+                Form::Object => {
+                    self.form = Form::Same;
+                    out(Event::Delta(Piece::Arguments(text)))
+                }
                 Form::Same => out(Event::Delta(Piece::Arguments(text))),
                 Form::Wrap => out(Event::Delta(Piece::Arguments(Text::plain(
                     text.as_escaped(),
@@ -83,6 +90,10 @@ impl Resolver {
             Event::Close { whole } => {
                 match std::mem::take(&mut self.form) {
                     Form::Same => {}
+                    // A call without arguments: an empty text is no JSON, and clients parse it (protocols.md 7.5).
+                    Form::Object if whole => {
+                        out(Event::Delta(Piece::Arguments(Text::constant("{}"))))?
+                    }
                     Form::Wrap if whole => out(Event::Delta(Piece::Arguments(Text::plain("\"}"))))?,
                     Form::Unwrap(held) if whole => {
                         let text = unwrapped(held);
@@ -90,7 +101,7 @@ impl Resolver {
                             out(Event::Delta(Piece::Arguments(text)))?;
                         }
                     }
-                    Form::Wrap | Form::Unwrap(_) => {}
+                    Form::Object | Form::Wrap | Form::Unwrap(_) => {}
                 }
                 out(Event::Close { whole })
             }
@@ -115,7 +126,7 @@ impl Resolver {
             (CallKind::Custom, CallKind::Custom) => Form::Same,
             (CallKind::Custom, _) => Form::Wrap,
             (_, CallKind::Custom) => Form::Unwrap(Text::EMPTY),
-            _ => Form::Same,
+            _ => Form::Object,
         };
         match entry {
             Some(entry) => Opened {
