@@ -198,9 +198,9 @@ impl Exchange {
         limit_bytes: u64,
         budget: &Arc<Budget>,
     ) -> Result<RequestBody, Error> {
-        let mut bytes = Buffer::new();
-        let mut share = Share::default();
         let announced = self.decoder.announced();
+        let mut bytes = Buffer::expecting(usize::try_from(announced.min(limit_bytes)).unwrap_or(0));
+        let mut share = Share::default();
         if announced > limit_bytes {
             return Err(too_large(limit_bytes));
         }
