@@ -11,7 +11,7 @@ use crate::wire::head::{Method, write_field, write_number_field};
 use crate::wire::json::{Object, write_string};
 use std::future::poll_fn;
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An answer beyond this is refused; a list of a thousand accounts has 2 MB.
 pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -19,6 +19,8 @@ pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// For calls that it passes on to a provider, which it gives up itself after 60 s.
 pub const PROVIDER_LIMIT: Duration = Duration::from_secs(20);
+/// A refused key is tried again after this, longer than a ban lasts: the other side may have been mended.
+const REFUSED_FOR: Duration = Duration::from_secs(35 * 60);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Text of an answer that is quoted in a message.
 const QUOTED_CHARS_MAX: usize = 300;
@@ -154,7 +156,7 @@ pub async fn exchange(
 enum Trust {
     Unknown,
     Proven,
-    Refused(String),
+    Refused(String, Instant),
 }
 
 /// The management interface of one running sidecar.
@@ -220,10 +222,12 @@ impl Management {
         };
         match self.trust() {
             Trust::Proven => self.call_with(key, method, path, body, limit).await,
-            Trust::Refused(reason) => Err(refused(&reason)),
-            Trust::Unknown => {
+            Trust::Refused(reason, at) if at.elapsed() < REFUSED_FOR => Err(refused(&reason)),
+            Trust::Unknown | Trust::Refused(..) => {
                 let _first = self.first.lock().await;
-                if let Trust::Refused(reason) = self.trust() {
+                if let Trust::Refused(reason, at) = self.trust()
+                    && at.elapsed() < REFUSED_FOR
+                {
                     return Err(refused(&reason)); // tried while we waited
                 }
                 self.call_with(key, method, path, body, limit).await
@@ -247,7 +251,7 @@ impl Management {
         match (reply.status, &reply.version) {
             (401 | 403, _) => {
                 let reason = reply.error_text();
-                self.set_trust(Trust::Refused(reason.clone()));
+                self.set_trust(Trust::Refused(reason.clone(), Instant::now()));
                 Err(refused(&reason))
             }
             (404, None) => Err(Error::gateway(
@@ -269,8 +273,9 @@ fn refused(reason: &str) -> Error {
     Error::gateway(
         Kind::BadReply,
         format!(
-            "the sidecar refuses our management key ({reason}); it is not tried again, because five tries are a ban: check \
-             cli_proxy_api.management_key and save the configuration, or restart the sidecar"
+            "the sidecar refuses our management key ({reason}); it is not tried again for {} minutes, because five tries \
+             are a ban: correct cli_proxy_api.management_key",
+            REFUSED_FOR.as_secs() / 60
         ),
     )
 }

@@ -131,6 +131,14 @@ impl Settings {
         }
     }
 
+    /// Whether an endpoint that someone else runs is another one, or spoken to with other keys.
+    fn differs_outside(&self, other: &Settings) -> bool {
+        let (ours, theirs) = (&self.endpoint.url, &other.endpoint.url);
+        ours != theirs
+            || self.api_key != other.api_key
+            || self.management_key != other.management_key
+    }
+
     /// What another process is needed for.
     fn needs_restart(&self, other: &Settings) -> bool {
         let without_proxy = |settings: &Settings| {
@@ -528,10 +536,9 @@ impl Task {
                 return Some(done);
             }
             Command::Retry(done) => {
-                match &mut self.external {
-                    // A refused key is tried once more.
-                    Some(link) => *link = external(&self.settings),
-                    None => self.happened(Event::Retry),
+                // One that someone else runs has nothing to be started; a key it refused must not be tried at every wish.
+                if self.external.is_none() {
+                    self.happened(Event::Retry);
                 }
                 return Some(done);
             }
@@ -576,7 +583,10 @@ impl Task {
         }
         match (old.is_managed(), new.is_managed()) {
             (_, false) => {
-                self.external = Some(external(new));
+                // Otherwise unchanged: what is known of its key stays known, so that a reload is not another try.
+                if self.external.is_none() || old.differs_outside(new) {
+                    self.external = Some(external(new));
+                }
                 self.happened(Event::Release);
             }
             (false, true) => {

@@ -176,7 +176,7 @@ impl Plan {
         match event {
             Event::Want(wanted) => self.wanted = wanted,
             Event::Ask => {
-                self.leased_until = Some(now + LEASE);
+                self.lease(now);
                 if let State::GivenUp { until } = self.state
                     && now >= until
                 {
@@ -184,7 +184,7 @@ impl Plan {
                 }
             }
             Event::Retry => {
-                self.leased_until = Some(now + LEASE);
+                self.lease(now);
                 self.failures = 0;
                 if let State::Backoff { .. } | State::GivenUp { .. } = self.state {
                     self.state = State::Stopped;
@@ -247,6 +247,13 @@ impl Plan {
             Event::Shutdown => self.over = true,
         }
         self.settle(now)
+    }
+
+    /// Where an upstream wants it anyway nobody needs to hold it.
+    fn lease(&mut self, now: Instant) {
+        if !self.wanted {
+            self.leased_until = Some(now + LEASE);
+        }
     }
 
     /// What follows from where it stands now.
@@ -465,10 +472,16 @@ mod tests {
     #[test]
     fn what_is_no_longer_wanted_is_ended_unless_somebody_holds_a_lease() {
         let now = Instant::now();
-        let mut plan = ready(now);
-        assert_eq!(plan.on(Event::Ask, now), Action::Nothing);
-        assert_eq!(plan.on(Event::Want(false), now), Action::Nothing);
+        let mut wanted = ready(now);
+        assert_eq!(wanted.on(Event::Ask, now), Action::Nothing);
+        assert_eq!(wanted.on(Event::Want(false), now), Action::End);
+
+        let mut plan = Plan::new();
+        assert_eq!(plan.on(Event::Ask, now), Action::Launch);
+        plan.on(Event::Launched, now);
+        plan.on(Event::Proven, now);
         assert_eq!(plan.wake_at(), Some(now + LEASE));
+        assert_eq!(plan.on(Event::Time, now + LEASE / 2), Action::Nothing);
         assert_eq!(plan.on(Event::Time, now + LEASE), Action::End);
         assert_eq!(plan.state(), State::Stopped);
         assert_eq!(plan.on(Event::Exited("0".into()), now), Action::Nothing);
@@ -498,8 +511,9 @@ mod tests {
     #[test]
     fn a_release_ends_it_whoever_holds_a_lease() {
         let now = Instant::now();
-        let mut plan = ready(now);
+        let mut plan = Plan::new();
         plan.on(Event::Ask, now);
+        plan.on(Event::Launched, now);
         assert_eq!(plan.on(Event::Release, now), Action::End);
         assert_eq!((plan.state(), plan.wake_at()), (State::Stopped, None));
     }
