@@ -243,10 +243,10 @@ fn seconds_until(until: Instant, now: Instant) -> u64 {
 }
 
 enum Command {
-    Want(bool),
+    Want(bool, oneshot::Sender<()>),
     Ask(oneshot::Sender<()>),
     Retry(oneshot::Sender<()>),
-    Update(Box<Settings>),
+    Update(Box<Settings>, oneshot::Sender<()>),
     Shutdown(oneshot::Sender<()>),
     /// What a start came to; its number tells it from an older one.
     Launched(u64, Result<Box<Launched>, Failure>),
@@ -294,21 +294,21 @@ impl Sidecar {
         }
     }
 
-    /// Whether an enabled OAuth upstream exists.
+    /// Whether an enabled OAuth upstream exists. The view shows it when this returns.
     pub async fn want(&self, wanted: bool) {
-        self.tell(Command::Want(wanted)).await;
+        self.tell(|done| Command::Want(wanted, done)).await;
     }
 
     /// The settings after a reload. Only what needs it restarts the sidecar; another proxy is written into its configuration.
+    /// The view shows it when this returns.
     pub async fn update(&self, settings: Settings) {
-        self.tell(Command::Update(Box::new(settings))).await;
+        let settings = Box::new(settings);
+        self.tell(|done| Command::Update(settings, done)).await;
     }
 
     /// Another try now, whatever happened before: the user's wish.
     pub async fn retry(&self) {
-        let (done, seen) = oneshot::channel();
-        self.tell(Command::Retry(done)).await;
-        let _ = seen.await; // the task has ended: `ready` says so
+        self.tell(Command::Retry).await;
     }
 
     /// What to watch.
@@ -329,9 +329,7 @@ impl Sidecar {
         if let Some(link) = &self.view.borrow().link {
             return Ok(link.clone());
         }
-        let (done, seen) = oneshot::channel();
-        self.tell(Command::Ask(done)).await;
-        let _ = seen.await; // the task has ended: the view says so
+        self.tell(Command::Ask).await;
         let mut view = self.view.clone();
         loop {
             let now = Instant::now();
@@ -363,16 +361,19 @@ impl Sidecar {
 
     /// Ends it and waits until it is gone: a few seconds at most.
     pub async fn shutdown(&self) {
-        let (done, seen) = oneshot::channel();
-        self.tell(Command::Shutdown(done)).await;
         let limit = process::END_LIMIT + SHUTDOWN_SLACK;
-        if let First::B(()) = race(seen, tokio::time::sleep(limit)).await {
+        let over = self.tell(Command::Shutdown);
+        if let First::B(()) = race(over, tokio::time::sleep(limit)).await {
             log::warn!("sidecar: still there at the end of the gateway");
         }
     }
 
-    async fn tell(&self, command: Command) {
-        let _ = self.commands.send(command).await; // the task ends only with the process
+    /// Sends a command and waits until it is carried out. Errors mean that the task has ended, which it does with the
+    /// process only; whoever asks next for the sidecar is told.
+    async fn tell(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
+        let (done, carried_out) = oneshot::channel();
+        let _ = self.commands.send(command(done)).await;
+        let _ = carried_out.await;
     }
 
     // ------------------------------------------------------------------------------------------------------- accounts
@@ -523,11 +524,12 @@ impl Task {
     /// Gives whom to tell that it is done.
     fn carry_out(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
         match command {
-            Command::Want(wanted) => {
+            Command::Want(wanted, done) => {
                 self.wanted = wanted;
                 if self.external.is_none() {
                     self.happened(Event::Want(wanted));
                 }
+                return Some(done);
             }
             Command::Ask(done) => {
                 if self.external.is_none() {
@@ -542,7 +544,10 @@ impl Task {
                 }
                 return Some(done);
             }
-            Command::Update(settings) => self.update(*settings),
+            Command::Update(settings, done) => {
+                self.update(*settings);
+                return Some(done);
+            }
             Command::Shutdown(done) => {
                 self.over = true;
                 self.asleep.push(done);
