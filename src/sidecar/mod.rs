@@ -12,7 +12,9 @@ pub mod pasted;
 pub mod plan;
 mod probe;
 pub mod process;
+pub mod progress;
 pub mod quota;
+mod task;
 
 use crate::error::{Error, Kind};
 use crate::log;
@@ -24,14 +26,14 @@ use accounts::Account;
 use api::{Management, Members};
 use files::{Content, Folder};
 use login::Logins;
-use plan::{Action, Event, Plan, State};
-use probe::Proof;
-use process::{Failure, Launched, Order, Places};
+use plan::State;
+use process::{Order, Places};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use task::{Command, Task};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -242,18 +244,6 @@ fn seconds_until(until: Instant, now: Instant) -> u64 {
     until.saturating_duration_since(now).as_secs_f64().ceil() as u64
 }
 
-enum Command {
-    Want(bool, oneshot::Sender<()>),
-    Ask(oneshot::Sender<()>),
-    Retry(oneshot::Sender<()>),
-    Update(Box<Settings>, oneshot::Sender<()>),
-    Shutdown(oneshot::Sender<()>),
-    /// What a start came to; its number tells it from an older one.
-    Launched(u64, Result<Box<Launched>, Failure>),
-    Proven(u64, Result<Proof, String>),
-    Exited(u64, String),
-}
-
 /// The handle. Clones are the same sidecar.
 #[derive(Clone)]
 pub struct Sidecar {
@@ -270,18 +260,7 @@ impl Sidecar {
     pub fn start(settings: Settings) -> Sidecar {
         let (commands, todo) = mpsc::channel(COMMANDS_MAX);
         let (folder, folder_seen) = watch::channel(Folder::new(&settings.data_dir));
-        let task = Task {
-            plan: Plan::new(),
-            number: 0,
-            wanted: false,
-            current: None,
-            asleep: Vec::new(),
-            over: false,
-            external: (!settings.is_managed()).then(|| external(&settings)),
-            settings,
-            reports: commands.clone(),
-            folder,
-        };
+        let task = Task::new(settings, commands.clone(), folder);
         let (view, view_seen) = watch::channel(task.view());
         // It runs free: it ends with the process, and its child with it (`kill_on_drop`, and the death signal).
         tokio::spawn(task.run(todo, view));
@@ -378,7 +357,8 @@ impl Sidecar {
 
     // ------------------------------------------------------------------------------------------------------- accounts
 
-    async fn managed(&self) -> Result<Arc<Link>, Error> {
+    /// The sidecar, for a call of the user's.
+    async fn called(&self) -> Result<Arc<Link>, Error> {
         self.link(Instant::now() + READY_WAIT).await
     }
 
@@ -416,279 +396,76 @@ impl Sidecar {
 
     /// The models of one account. Starts the sidecar if it does not run.
     pub async fn account_models(&self, name: &str) -> Result<Vec<accounts::Model>, Error> {
-        accounts::models(&self.managed().await?.management, name).await
+        accounts::models(&self.called().await?.management, name).await
     }
 
     /// Switches an account off or on. Starts the sidecar if it does not run.
     pub async fn set_disabled(&self, name: &str, disabled: bool) -> Result<(), Error> {
-        accounts::set_disabled(&self.managed().await?.management, name, disabled).await
+        accounts::set_disabled(&self.called().await?.management, name, disabled).await
     }
 
     /// Logs one account out. Starts the sidecar if it does not run.
     pub async fn delete_account(&self, name: &str) -> Result<(), Error> {
-        accounts::delete(&self.managed().await?.management, name).await
+        accounts::delete(&self.called().await?.management, name).await
     }
 
     /// Logs out every account of that provider; how many there were. Starts the sidecar if it does not run.
     pub async fn log_out(&self, provider: accounts::Provider) -> Result<usize, Error> {
-        accounts::delete_all(&self.managed().await?.management, provider).await
+        accounts::delete_all(&self.called().await?.management, provider).await
     }
 
     /// The allowances of every Claude and Codex account. Starts the sidecar if it does not run.
     pub async fn quota(&self) -> Result<Vec<quota::Quota>, Error> {
-        quota::of_all(&self.managed().await?.management).await
+        quota::of_all(&self.called().await?.management).await
     }
 }
 
-/// The link to an endpoint that someone else runs.
-fn external(settings: &Settings) -> Arc<Link> {
-    let origin = Origin::new(&settings.endpoint.url, &settings.tls, None);
-    let path = &settings.endpoint.url.path;
-    Arc::new(Link {
-        management: Management::new(origin.clone(), path, settings.management_key.clone()),
-        ready: Ready {
-            origin,
-            api_key: settings.api_key.clone(),
-        },
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The process that exists now.
-struct Current {
-    pid: u32,
-    /// Sent or dropped: it is to end.
-    stop: Option<oneshot::Sender<()>>,
-    link: Arc<Link>,
-    version: Option<String>,
-    since: Instant,
-}
-
-struct Task {
-    plan: Plan,
-    settings: Settings,
-    /// The number of the latest start.
-    number: u64,
-    wanted: bool,
-    current: Option<Current>,
-    /// The link to a sidecar that someone else runs; None: we run it.
-    external: Option<Arc<Link>>,
-    /// Who waits for the end of it all.
-    asleep: Vec<oneshot::Sender<()>>,
-    over: bool,
-    reports: mpsc::Sender<Command>,
-    folder: watch::Sender<Folder>,
-}
-
-impl Task {
-    async fn run(mut self, mut todo: mpsc::Receiver<Command>, view: watch::Sender<View>) {
-        loop {
-            let next = match self.plan.wake_at() {
-                None => First::A(todo.recv().await),
-                Some(at) => race(todo.recv(), tokio::time::sleep_until(at.into())).await,
-            };
-            let mut answer = None;
-            match next {
-                First::B(()) => self.happened(Event::Time),
-                First::A(Some(command)) => answer = self.carry_out(command),
-                First::A(None) => return, // unreachable while the task itself holds a sender
-            }
-            view.send_replace(self.view());
-            if let Some(answer) = answer {
-                let _ = answer.send(()); // who asked may have left
-            }
-            if self.over && self.plan.is_idle() {
-                for waiting in self.asleep.drain(..) {
-                    let _ = waiting.send(());
-                }
-            }
+    fn settings(manage: Manage, endpoint: &str) -> Settings {
+        Settings {
+            manage,
+            endpoint: Base::parse(endpoint).unwrap(),
+            binary: process::PROGRAM.into(),
+            places: Places::default(),
+            data_dir: "data".into(),
+            api_key: None,
+            management_key: None,
+            proxy_url: None,
+            environment: Vec::new(),
+            tls: TlsSettings::public(),
         }
     }
 
-    fn view(&self) -> View {
-        let current = self.current.as_ref();
-        let is_ready = matches!(self.plan.state(), State::Ready { .. });
-        let own = current
-            .filter(|_| is_ready)
-            .map(|current| current.link.clone());
-        View {
-            state: self.plan.state(),
-            reason: self.plan.reason().map(str::to_owned),
-            version: current.and_then(|current| current.version.clone()),
-            pid: current.map(|current| current.pid),
-            managed: self.external.is_none(),
-            over: self.over,
-            link: self.external.clone().or(own),
-        }
+    #[test]
+    fn only_a_plain_loopback_endpoint_is_ours_to_run() {
+        let is_managed = |manage, endpoint| settings(manage, endpoint).is_managed();
+        assert!(is_managed(Manage::Auto, "http://127.0.0.1:8317"));
+        assert!(is_managed(Manage::Auto, "http://localhost:8317"));
+        assert!(is_managed(Manage::Auto, "http://[::1]:8317"));
+        assert!(!is_managed(Manage::Never, "http://127.0.0.1:8317"));
+        assert!(!is_managed(Manage::Auto, "http://sidecar:8317"));
+        assert!(!is_managed(Manage::Auto, "https://127.0.0.1:8317"));
     }
 
-    /// Gives whom to tell that it is done.
-    fn carry_out(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
-        match command {
-            Command::Want(wanted, done) => {
-                self.wanted = wanted;
-                if self.external.is_none() {
-                    self.happened(Event::Want(wanted));
-                }
-                return Some(done);
-            }
-            Command::Ask(done) => {
-                if self.external.is_none() {
-                    self.happened(Event::Ask);
-                }
-                return Some(done);
-            }
-            Command::Retry(done) => {
-                // One that someone else runs has nothing to be started; a key it refused must not be tried at every wish.
-                if self.external.is_none() {
-                    self.happened(Event::Retry);
-                }
-                return Some(done);
-            }
-            Command::Update(settings, done) => {
-                self.update(*settings);
-                return Some(done);
-            }
-            Command::Shutdown(done) => {
-                self.over = true;
-                self.asleep.push(done);
-                self.happened(Event::Shutdown);
-            }
-            Command::Launched(number, result) => self.launched(number, result),
-            Command::Proven(number, result) if number == self.number => match result {
-                Ok(proof) => {
-                    if let Some(current) = &mut self.current {
-                        log::info!(
-                            "sidecar: ready",
-                            version = proof.version.as_deref().unwrap_or("unknown"),
-                            accounts = proof.accounts,
-                            after_ms = current.since.elapsed().as_millis()
-                        );
-                        current.version = proof.version;
-                    }
-                    self.happened(Event::Proven);
-                }
-                Err(reason) => self.happened(Event::Unproven(reason)),
-            },
-            Command::Proven(..) => {} // of a process that is gone
-            Command::Exited(number, reason) => {
-                if number == self.number {
-                    self.current = None;
-                }
-                self.happened(Event::Exited(reason));
-            }
-        }
-        None
+    #[test]
+    fn another_port_needs_another_process_and_another_proxy_does_not() {
+        let ours = settings(Manage::Auto, "http://localhost:8317");
+        let mut other = ours.clone();
+        other.proxy_url = Some(Key::new("http://proxy:1"));
+        other.endpoint = Base::parse("http://127.0.0.1:8317").unwrap(); // the same address
+        assert!(!ours.needs_restart(&other));
+        other.endpoint = Base::parse("http://127.0.0.1:8318").unwrap();
+        assert!(ours.needs_restart(&other));
+        let mut elsewhere = ours.clone();
+        elsewhere.data_dir = "other".into();
+        assert!(ours.needs_restart(&elsewhere));
     }
 
-    fn update(&mut self, settings: Settings) {
-        let old = std::mem::replace(&mut self.settings, settings);
-        let new = &self.settings;
-        if old.data_dir != new.data_dir {
-            self.folder.send_replace(Folder::new(&new.data_dir));
-        }
-        match (old.is_managed(), new.is_managed()) {
-            (_, false) => {
-                // Otherwise unchanged: what is known of its key stays known, so that a reload is not another try.
-                if self.external.is_none() || old.differs_outside(new) {
-                    self.external = Some(external(new));
-                }
-                self.happened(Event::Release);
-            }
-            (false, true) => {
-                self.external = None;
-                self.happened(Event::Change);
-                self.happened(Event::Want(self.wanted));
-            }
-            (true, true) if old.needs_restart(new) => self.happened(Event::Change),
-            (true, true) => {
-                if old.proxy_url != new.proxy_url
-                    && let Some(current) = &self.current
-                {
-                    let order = new.order();
-                    // It runs free: it ends within a few seconds.
-                    tokio::spawn(probe::rewrite_config(current.link.clone(), order));
-                }
-            }
-        }
-    }
-
-    fn launched(&mut self, number: u64, result: Result<Box<Launched>, Failure>) {
-        let launched = match result {
-            Ok(launched) => launched,
-            Err(Failure { reason, hopeless }) => {
-                return self.happened(Event::Failed { reason, hopeless });
-            }
-        };
-        let mut url = self.settings.endpoint.url.clone();
-        url.host = self.settings.content().host;
-        let origin = Origin::new(&url, &self.settings.tls, None);
-        let link = Arc::new(Link {
-            management: Management::new(origin.clone(), "", Some(launched.management_key.clone())),
-            ready: Ready {
-                origin,
-                api_key: Some(launched.api_key.clone()),
-            },
-        });
-        let (stop, stopped) = oneshot::channel();
-        self.current = Some(Current {
-            pid: launched.pid,
-            stop: Some(stop),
-            link: link.clone(),
-            version: None,
-            since: Instant::now(),
-        });
-        // Both end with the process, and the first reports its end: that is what their handles would tell.
-        let reports = self.reports.clone();
-        tokio::spawn(async move {
-            let reason = launched.keep(stopped).await;
-            let _ = reports.send(Command::Exited(number, reason)).await;
-        });
-        let reports = self.reports.clone();
-        tokio::spawn(async move {
-            let proof = probe::prove(&link).await;
-            let _ = reports.send(Command::Proven(number, proof)).await;
-        });
-        self.happened(Event::Launched);
-    }
-
-    fn happened(&mut self, event: Event) {
-        let failures = self.plan.failures();
-        let now = Instant::now();
-        let action = self.plan.on(event, now);
-        if self.plan.failures() > failures {
-            let reason = self.plan.reason().unwrap_or_default();
-            match self.plan.state() {
-                State::GivenUp { .. } => {
-                    log::error!(
-                        "sidecar: given up",
-                        reason = reason,
-                        failures = failures + 1
-                    );
-                }
-                State::Backoff { until } => {
-                    let pause = until.saturating_duration_since(now).as_millis();
-                    log::warn!("sidecar: failed", reason = reason, again_in_ms = pause);
-                }
-                _ => {}
-            }
-        }
-        match action {
-            Action::Nothing => {}
-            Action::Launch => {
-                self.number += 1;
-                let (number, order) = (self.number, self.settings.order());
-                let reports = self.reports.clone();
-                // It ends with its report.
-                tokio::spawn(async move {
-                    let result = process::launch(order).await.map(Box::new);
-                    let _ = reports.send(Command::Launched(number, result)).await;
-                });
-            }
-            Action::End => {
-                if let Some(current) = &mut self.current {
-                    current.stop.take(); // dropped: `keep` ends it and reports
-                }
-            }
-        }
+    #[test]
+    fn a_key_is_never_shown() {
+        assert_eq!(format!("{:?}", Some(Key::new("sk-secret"))), "Some(***)");
     }
 }

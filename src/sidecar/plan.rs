@@ -264,6 +264,7 @@ impl Plan {
         if self.over || !(self.wanted || self.leased_until.is_some()) {
             self.state = State::Stopped;
             self.failures = 0;
+            self.reason = None;
             return match self.process {
                 Process::Running => {
                     self.process = Process::Ending;

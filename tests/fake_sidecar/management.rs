@@ -37,10 +37,10 @@ pub fn answer(world: &Arc<World>, request: &Request) -> Response {
     };
     let response = refused.unwrap_or_else(|| route(world, request, path));
     response
-        .with("X-CPA-VERSION", &format!("{}-fake", world.version))
-        .with("X-CPA-COMMIT", "none")
-        .with("X-CPA-BUILD-DATE", "unknown")
-        .with("X-CPA-SUPPORT-PLUGIN", "0")
+        .with("X-Cpa-Version", &format!("{}-fake", world.version))
+        .with("X-Cpa-Commit", "none")
+        .with("X-Cpa-Build-Date", "unknown")
+        .with("X-Cpa-Support-Plugin", "0")
 }
 
 fn check_key(world: &World, request: &Request) -> Option<Response> {
