@@ -211,30 +211,30 @@ fn two_logins_at_once_end_with_their_own_accounts() {
             .await
             .expect("a login");
         assert_ne!(one.state, two.state);
-        // The second finishes first.
+        // The second finishes first, and its account is listed first.
         sidecar
             .complete(
                 Provider::Claude,
-                &landing(Provider::Claude, "bob", &two.state),
+                &landing(Provider::Claude, "alice", &two.state),
             )
             .await
             .expect("taken");
         assert_eq!(
             email_of(&end_of(&sidecar, "two", &two.state).await),
-            "bob@example.com"
+            "alice@example.com"
         );
         assert_eq!(
             *sidecar.progress("one", None).expect("it").borrow(),
             Progress::Waiting
         );
-        let shown = format!("alice#{}", one.state); // as Claude's own page shows it
+        let shown = format!("bob#{}", one.state); // as Claude's own page shows it
         sidecar
             .complete(Provider::Claude, &shown)
             .await
             .expect("taken");
         assert_eq!(
             email_of(&end_of(&sidecar, "one", &one.state).await),
-            "alice@example.com"
+            "bob@example.com"
         );
         sidecar.shutdown().await;
     });

@@ -485,6 +485,8 @@ fn it_dies_with_a_gateway_that_is_killed() {
         assert!(is_alive(process));
         sidecar.shutdown().await;
 
+        // Past the last line of its start: a line into the closed pipe would end it too.
+        sleep(Duration::from_millis(600)).await;
         gateway.kill().expect("kill -9");
         gateway.wait().expect("its end");
         eventually("the sidecar's death", || !is_alive(process)).await;
