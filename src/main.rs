@@ -1,6 +1,7 @@
 //! Wires the parts together: command line, log, configuration, threads, signals, exit code.
 
 use llm_wrapper::cli::{self, Command};
+use llm_wrapper::gateway::admin::{Admin, Keeping};
 use llm_wrapper::gateway::demo::serve::{self, DemoUpstream};
 use llm_wrapper::gateway::live::Live;
 use llm_wrapper::gateway::owner::Owner;
@@ -135,7 +136,13 @@ fn run(config: &Path, addr: SocketAddr, demo: bool) -> Result<(), String> {
         let listener = listen(addr)?;
         let local = listener.local_addr().map_err(|error| error.to_string())?;
         let snapshot = live.snapshot();
-        warn_of_open_door(&snapshot, local);
+        let keeping = if demo {
+            Keeping::Memory
+        } else {
+            Keeping::DataFolder
+        };
+        let admin = Admin::new(live.clone(), keeping, local);
+        warn_of_open_door(&snapshot, local, &admin);
 
         let wanted = u64::from(snapshot.limits.connections_max);
         let possible = (descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2).max(1);
@@ -151,6 +158,7 @@ fn run(config: &Path, addr: SocketAddr, demo: bool) -> Result<(), String> {
         let app = Arc::new(App::new(
             live.subscribe(),
             budget.clone(),
+            admin,
             clock::unix_s(),
             id_prefix,
         ));
@@ -305,12 +313,11 @@ fn clone_of(listener: &TcpListener) -> Result<std::net::TcpListener, String> {
         .map_err(|error| format!("cannot share the listening socket: {error}"))
 }
 
-fn warn_of_open_door(snapshot: &Snapshot, local: SocketAddr) {
+fn warn_of_open_door(snapshot: &Snapshot, local: SocketAddr, admin: &Admin) {
     if snapshot.client_keys.is_empty() && !local.ip().is_loopback() {
-        log::warn!(
-            "anyone who reaches this address may use /v1: set client_api_keys, or listen on 127.0.0.1",
-            addr = local
-        );
+        let sentence = "anyone who reaches this address may use /v1: set client_api_keys, or listen on 127.0.0.1";
+        log::warn!(sentence, addr = local);
+        admin.warn_at_start(sentence);
     }
 }
 

@@ -346,7 +346,7 @@ pub(super) async fn send(
 ) -> Result<Answer, Error> {
     let upstream = outbound.upstream;
     let mut head = Buffer::new();
-    head.append_with(|out| outbound.write_head(out));
+    head.append_with(|out| outbound.write_head(out, Method::Post));
     let mut parts: Vec<&[u8]> = Vec::with_capacity(body.len() + 1);
     parts.push(head.data());
     parts.extend_from_slice(body);

@@ -3,6 +3,7 @@
 //! the protocol the client speaks.
 
 pub mod access;
+pub mod admin;
 pub mod config;
 mod convert;
 pub mod cors;
@@ -30,6 +31,7 @@ use crate::net::exchange::Exchange;
 use crate::net::server::{Handler, Patience};
 use crate::protocol::{self, Protocol, error_body};
 use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
+use admin::{Admin, Entered};
 use config::ClientKey;
 use cors::Visitor;
 use forward::Forward;
@@ -44,6 +46,7 @@ use trace::Trace;
 pub struct App {
     snapshot: channel::Receiver<Arc<Snapshot>>,
     budget: Arc<Budget>,
+    admin: Admin,
     started_unix_s: u64,
     id_prefix: u64,
     id_count: AtomicU64,
@@ -88,12 +91,14 @@ impl App {
     pub fn new(
         snapshot: channel::Receiver<Arc<Snapshot>>,
         budget: Arc<Budget>,
+        admin: Admin,
         started_unix_s: u64,
         id_prefix: u64,
     ) -> App {
         App {
             snapshot,
             budget,
+            admin,
             started_unix_s,
             id_prefix,
             id_count: AtomicU64::new(0),
@@ -102,13 +107,20 @@ impl App {
 
     async fn answer(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         head: &RequestHead,
         exchange: &mut Exchange,
         id: &str,
         trace: &mut Trace,
     ) -> Result<(), Refusal> {
-        let path = head.path();
+        let mut path = head.path();
+        let managed = admin::owns(path);
+        if managed {
+            match self.admin.enter(self, snapshot, head, exchange, id).await? {
+                Entered::Answered => return Ok(()),
+                Entered::Try => path = admin::tried(path).unwrap_or(path),
+            }
+        }
         let Some(endpoint) = Endpoint::of(path) else {
             return Err(unknown_path(head).into());
         };
@@ -132,7 +144,7 @@ impl App {
             return Err(Error::client(Kind::MethodNotAllowed, message).into());
         }
         let mut client_key = None;
-        if endpoint.is_guarded() {
+        if endpoint.is_guarded() && !managed {
             if Visitor::of(head, !snapshot.client_keys.is_empty()) == Visitor::Foreign
                 && head.method != Method::Get
             {
@@ -317,8 +329,7 @@ impl App {
     }
 
     pub(crate) fn write_cors(&self, out: &mut Vec<u8>, snapshot: &Snapshot, head: &RequestHead) {
-        // The management API is for its own page alone.
-        if !head.path().starts_with("/api") {
+        if !admin::owns(head.path()) {
             Visitor::of(head, !snapshot.client_keys.is_empty()).write_fields(out);
         }
     }
@@ -402,7 +413,8 @@ impl Handler for App {
 
 /// The protocol to answer in: that of the endpoint, else what the client's fields tell.
 fn spoken(head: &RequestHead) -> Protocol {
-    let of_path = Endpoint::of(head.path()).and_then(Endpoint::protocol);
+    let path = admin::tried(head.path()).unwrap_or(head.path());
+    let of_path = Endpoint::of(path).and_then(Endpoint::protocol);
     of_path.unwrap_or_else(|| {
         let anthropic =
             head.headers.get("anthropic-version").is_some() || head.path().contains("/messages");

@@ -3,7 +3,7 @@
 use super::headers::write_request_fields;
 use super::snapshot::Upstream;
 use crate::protocol::{ANTHROPIC_VERSION, Protocol};
-use crate::wire::head::{RequestHead, write_field, write_number_field};
+use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
 
 /// The beta that an OAuth token needs.
 const OAUTH_BETA: &str = "oauth-2025-04-20";
@@ -43,7 +43,7 @@ pub struct Outbound<'a> {
 
 impl Outbound<'_> {
     /// Appends the whole head. What the upstream's own `headers` name replaces everything of that name.
-    pub fn write_head(&self, out: &mut Vec<u8>) {
+    pub fn write_head(&self, out: &mut Vec<u8>, method: Method) {
         let upstream = self.upstream;
         let own = |name: &[u8]| {
             upstream
@@ -53,7 +53,7 @@ impl Outbound<'_> {
         };
         upstream
             .origin(self.protocol)
-            .write_request_line(out, "POST", self.target);
+            .write_request_line(out, method.name(), self.target);
         let version = match self.voice {
             Voice::Client(head) => {
                 write_request_fields(out, head, own);
@@ -85,8 +85,10 @@ impl Outbound<'_> {
         for (name, value) in &upstream.headers {
             write_field(out, name, value.expose().as_bytes());
         }
-        write_field(out, "content-type", self.content_type);
-        write_number_field(out, "content-length", self.length as u64);
+        if method == Method::Post {
+            write_field(out, "content-type", self.content_type);
+            write_number_field(out, "content-length", self.length as u64);
+        }
         // Capture and conversion must be able to read the answer, and so must the client.
         write_field(out, "accept-encoding", b"identity");
         out.extend_from_slice(b"\r\n");

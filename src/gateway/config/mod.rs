@@ -6,6 +6,7 @@ pub mod keys;
 pub mod node;
 mod read;
 pub mod secret;
+pub mod shown;
 pub mod store;
 mod walk;
 

@@ -18,6 +18,8 @@ pub const NODES_MAX: usize = 1 << 20;
 pub const TEXT_BYTES_MAX: usize = 2 * FILE_BYTES_MAX;
 /// `serde_yaml` reads integers of up to 38 digits as integers; longer ones become floats in silence.
 const INTEGER_DIGITS_MAX: usize = 38;
+/// `serde_json` does so from 20 digits on.
+const JSON_INTEGER_DIGITS_MAX: usize = 19;
 
 /// One YAML value. Mappings keep the file's order; a number is one that JSON can hold.
 #[derive(Clone, PartialEq)]
@@ -50,6 +52,7 @@ impl Node {
         }
         let mut reading = Reading {
             source: text,
+            integer_digits_max: INTEGER_DIGITS_MAX,
             path: String::new(),
             nodes: 0,
             text_bytes: 0,
@@ -66,6 +69,40 @@ impl Node {
                 None
             }
         }
+    }
+
+    /// Reads a JSON text, as the management API takes it, under the same rules. `None` where it is not JSON at all.
+    pub fn from_json(text: &[u8], problems: &mut Vec<Problem>) -> Option<Node> {
+        let Ok(source) = std::str::from_utf8(text) else {
+            problems.push(Problem::new("", "the body is not UTF-8"));
+            return None;
+        };
+        let mut reading = Reading {
+            source,
+            integer_digits_max: JSON_INTEGER_DIGITS_MAX,
+            path: String::new(),
+            nodes: 0,
+            text_bytes: 0,
+            problems: Vec::new(),
+        };
+        let mut json = serde_json::Deserializer::from_str(source);
+        let result = Seed(&mut reading).deserialize(&mut json);
+        let result = result.and_then(|node| json.end().map(|()| node));
+        problems.append(&mut reading.problems);
+        match result {
+            Ok(node) => Some(node),
+            Err(error) => {
+                problems.push(Problem::new("", format!("the body is not JSON: {error}")));
+                None
+            }
+        }
+    }
+
+    /// The value as JSON.
+    pub fn json(&self) -> String {
+        let mut out = String::new();
+        self.write_json(&mut out, &mut str::to_owned);
+        out
     }
 
     /// The YAML text of this tree. `Err`: it does not read back as itself, so it must not be saved.
@@ -220,6 +257,7 @@ pub fn holds_nothing(text: &str) -> bool {
 
 struct Reading<'s> {
     source: &'s str,
+    integer_digits_max: usize,
     path: String,
     nodes: usize,
     text_bytes: usize,
@@ -304,8 +342,9 @@ impl<'de> de::Visitor<'de> for Seed<'_, '_> {
             self.0.problem("a number that JSON cannot hold");
             return Ok(Node::Null);
         }
-        // An integer of 39 digits and more arrives as a float; only the source can tell it from one.
-        if value.abs() >= 1e38 && has_digit_run(self.0.source, INTEGER_DIGITS_MAX + 1) {
+        // A longer integer arrives as a float; only the source can tell it from one.
+        let digits = self.0.integer_digits_max;
+        if value.abs() >= 10_f64.powi(digits as i32) && has_digit_run(self.0.source, digits + 1) {
             return Ok(self.0.huge_integer());
         }
         Ok(Node::Float(value))
