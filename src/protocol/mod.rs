@@ -15,6 +15,7 @@ mod errors;
 mod estimate;
 pub mod gather;
 pub mod ids;
+mod messages;
 pub mod neutral;
 mod pipe;
 pub mod render;

@@ -2,6 +2,7 @@
 //! there yet is an `Unsupported` error, not a gap.
 
 use super::context::Context;
+use super::messages;
 use super::neutral::{Event, Reply, Request, Sink};
 use super::warnings::Warnings;
 use super::{Made, Outgoing, Protocol, Target};
@@ -15,9 +16,9 @@ pub fn read_request<'a>(
     body: Object<'a>,
     warnings: &mut Warnings,
 ) -> Result<Request<'a>, Error> {
-    let _ = (body, warnings);
     match from {
-        Protocol::Chat | Protocol::Responses | Protocol::Messages => Err(absent(from)),
+        Protocol::Messages => messages::request::read(body, warnings),
+        Protocol::Chat | Protocol::Responses => Err(absent(from)),
     }
 }
 
@@ -28,9 +29,9 @@ pub fn write_request(
     target: &Target<'_>,
     warnings: &mut Warnings,
 ) -> Result<Outgoing, Error> {
-    let _ = (request, target, warnings);
     match to {
-        Protocol::Chat | Protocol::Responses | Protocol::Messages => Err(absent(to)),
+        Protocol::Messages => messages::request::write(request, target, warnings),
+        Protocol::Chat | Protocol::Responses => Err(absent(to)),
     }
 }
 
@@ -41,9 +42,9 @@ pub fn read_reply<'a>(
     cx: &Context,
     warnings: &mut Warnings,
 ) -> Result<Reply<'a>, Error> {
-    let _ = (body, cx, warnings);
     match upstream {
-        Protocol::Chat | Protocol::Responses | Protocol::Messages => Err(absent(upstream)),
+        Protocol::Messages => messages::response::read(body, cx, warnings),
+        Protocol::Chat | Protocol::Responses => Err(absent(upstream)),
     }
 }
 
@@ -56,14 +57,16 @@ pub fn write_reply(
     warnings: &mut Warnings,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let _ = (reply, cx, made, warnings, out);
     match client {
-        Protocol::Chat | Protocol::Responses | Protocol::Messages => Err(absent(client)),
+        Protocol::Messages => messages::response::write(reply, cx, made, warnings, out),
+        Protocol::Chat | Protocol::Responses => Err(absent(client)),
     }
 }
 
 /// The stream reader of one protocol.
 pub enum Reader {
+    /// Messages.
+    Messages(messages::stream::Reader),
     /// Not there yet.
     Absent(Protocol),
 }
@@ -71,24 +74,24 @@ pub enum Reader {
 impl Reader {
     /// A reader at the start of an answer.
     pub fn new(upstream: Protocol, cx: &Context) -> Reader {
-        let _ = cx;
         match upstream {
-            Protocol::Chat | Protocol::Responses | Protocol::Messages => Reader::Absent(upstream),
+            Protocol::Messages => Reader::Messages(messages::stream::Reader::new(cx)),
+            Protocol::Chat | Protocol::Responses => Reader::Absent(upstream),
         }
     }
 
     /// Reads one event of the stream.
     pub fn read(&mut self, event: sse::Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
-        let _ = (event, out);
         match self {
+            Reader::Messages(reader) => reader.read(event, out),
             Reader::Absent(protocol) => Err(absent(*protocol)),
         }
     }
 
     /// The stream has ended: emits what was held, or says that it was cut.
     pub fn end(&mut self, out: &mut Sink<'_>) -> Result<(), Error> {
-        let _ = out;
         match self {
+            Reader::Messages(reader) => reader.end(out),
             Reader::Absent(protocol) => Err(absent(*protocol)),
         }
     }
@@ -96,6 +99,8 @@ impl Reader {
 
 /// The stream writer of one protocol.
 pub enum Writer {
+    /// Messages.
+    Messages(messages::stream::Writer),
     /// Not there yet.
     Absent(Protocol),
 }
@@ -103,9 +108,9 @@ pub enum Writer {
 impl Writer {
     /// A writer at the start of an answer.
     pub fn new(client: Protocol, cx: &Context, made: &Made) -> Writer {
-        let _ = (cx, made);
         match client {
-            Protocol::Chat | Protocol::Responses | Protocol::Messages => Writer::Absent(client),
+            Protocol::Messages => Writer::Messages(messages::stream::Writer::new(cx, made)),
+            Protocol::Chat | Protocol::Responses => Writer::Absent(client),
         }
     }
 
@@ -116,24 +121,24 @@ impl Writer {
         cx: &Context,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let _ = (event, cx, out);
         match self {
+            Writer::Messages(writer) => writer.write(event, cx, out),
             Writer::Absent(protocol) => Err(absent(*protocol)),
         }
     }
 
     /// Writes the protocol's error event.
     pub fn fail(&mut self, error: &Error, cx: &Context, out: &mut Vec<u8>) {
-        let _ = (error, cx, out);
         match self {
+            Writer::Messages(writer) => writer.fail(error, cx, out),
             Writer::Absent(_) => {}
         }
     }
 
     /// Writes the protocol's sign of life.
     pub fn keep_alive(&mut self, cx: &Context, out: &mut Vec<u8>) {
-        let _ = (cx, out);
         match self {
+            Writer::Messages(writer) => writer.keep_alive(cx, out),
             Writer::Absent(_) => {}
         }
     }

@@ -10,4 +10,4 @@ pub mod text;
 pub mod url;
 
 #[cfg(test)]
-mod dice;
+pub(crate) mod dice;
