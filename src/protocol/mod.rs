@@ -9,6 +9,7 @@ pub mod adapt;
 mod balance;
 pub mod caps;
 pub mod carrier;
+mod chat;
 pub mod context;
 pub mod effort;
 mod errors;
@@ -16,6 +17,8 @@ mod estimate;
 pub mod gather;
 pub mod ids;
 mod messages;
+#[cfg(test)]
+mod mutation;
 pub mod neutral;
 mod pipe;
 pub mod render;
@@ -23,6 +26,9 @@ mod resolve;
 pub mod schema;
 pub mod sequence;
 mod stops;
+pub mod take;
+#[cfg(test)]
+mod testing;
 pub mod text;
 mod twins;
 pub mod warnings;

@@ -11,12 +11,17 @@ use super::{Protocol, neutral::Proof};
 use crate::error::{Error, Kind};
 use crate::wire::json::Object;
 
+/// Where the numbers of made call ids begin: a writer's own ids have the lower ones.
+const CALL_NUMBERS: u64 = 1 << 32;
+
 /// What happens to the arguments of the call that is open.
 #[derive(Default)]
 enum Form {
-    /// They pass.
+    /// They pass, or there are none to come.
     #[default]
     Same,
+    /// They pass; while nothing has come that is not blank, `{}` is still owed at the end.
+    Object,
     /// `{"input":"…"}` is gathered, to become free text at the end.
     Unwrap(Text<'static>),
     /// Free text becomes `{"input":"…"}` as it passes.
@@ -53,6 +58,11 @@ impl Resolver {
                 }
             }
             Event::Delta(Piece::Arguments(text)) => match &mut self.form {
+                Form::Object if text.is_blank() => Ok(()),
+                Form::Object => {
+                    self.form = Form::Same;
+                    out(Event::Delta(Piece::Arguments(text)))
+                }
                 Form::Same => out(Event::Delta(Piece::Arguments(text))),
                 Form::Wrap => out(Event::Delta(Piece::Arguments(Text::plain(
                     text.as_escaped(),
@@ -83,6 +93,10 @@ impl Resolver {
             Event::Close { whole } => {
                 match std::mem::take(&mut self.form) {
                     Form::Same => {}
+                    // A call without arguments: an empty text is no JSON, and clients parse it (protocols.md 7.5).
+                    Form::Object if whole => {
+                        out(Event::Delta(Piece::Arguments(Text::constant("{}"))))?
+                    }
                     Form::Wrap if whole => out(Event::Delta(Piece::Arguments(Text::plain("\"}"))))?,
                     Form::Unwrap(held) if whole => {
                         let text = unwrapped(held);
@@ -90,7 +104,7 @@ impl Resolver {
                             out(Event::Delta(Piece::Arguments(text)))?;
                         }
                     }
-                    Form::Wrap | Form::Unwrap(_) => {}
+                    Form::Object | Form::Wrap | Form::Unwrap(_) => {}
                 }
                 out(Event::Close { whole })
             }
@@ -99,10 +113,11 @@ impl Resolver {
     }
 
     fn head<'h>(&mut self, head: Opened<'h>, cx: &Context, made: &Made) -> Opened<'h> {
-        let mut id = ids::fix(head.id, ids::client_rule(cx.client));
-        if id.is_empty() || self.ids.contains(&id) {
-            id = Text::owned(made.id("call_", 0x1000 + self.ids.len() as u64));
-        }
+        let given = (!head.id.is_empty()).then(|| ids::fix(head.id, ids::client_rule(cx.client)));
+        let fresh = || Text::owned(made.id("call_", CALL_NUMBERS + self.ids.len() as u64));
+        let id = given
+            .filter(|id| !self.ids.contains(id))
+            .unwrap_or_else(fresh);
         self.ids.push(id.clone().into_owned());
         let entry = cx.tools.find(&head.name);
         // An undeclared free-form call reaches a Messages client as a function call: it knows no other.
@@ -115,7 +130,7 @@ impl Resolver {
             (CallKind::Custom, CallKind::Custom) => Form::Same,
             (CallKind::Custom, _) => Form::Wrap,
             (_, CallKind::Custom) => Form::Unwrap(Text::EMPTY),
-            _ => Form::Same,
+            _ => Form::Object,
         };
         match entry {
             Some(entry) => Opened {

@@ -132,6 +132,17 @@ impl<'a> Text<'a> {
         })
     }
 
+    /// The first `length` bytes of the escaped form, which must not end inside an escape.
+    pub fn truncated(self, length: usize) -> Text<'a> {
+        Text(match self.0 {
+            Cow::Borrowed(inner) => Cow::Borrowed(&inner[..length]),
+            Cow::Owned(mut inner) => {
+                inner.truncate(length);
+                Cow::Owned(inner)
+            }
+        })
+    }
+
     /// Cuts after the first `at` bytes of the escaped form, which must not lie inside an escape.
     pub fn split_at(&self, at: usize) -> (Text<'_>, Text<'_>) {
         let (head, tail) = self.0.split_at(at);

@@ -1,6 +1,7 @@
 //! The one place that knows there are three protocols: every `match` over them for reading and writing. A twin that is not
 //! there yet is an `Unsupported` error, not a gap.
 
+use super::chat;
 use super::context::Context;
 use super::messages;
 use super::neutral::{Event, Reply, Request, Sink};
@@ -17,8 +18,9 @@ pub fn read_request<'a>(
     warnings: &mut Warnings,
 ) -> Result<Request<'a>, Error> {
     match from {
+        Protocol::Chat => chat::request::read(body, warnings),
         Protocol::Messages => messages::request::read(body, warnings),
-        Protocol::Chat | Protocol::Responses => Err(absent(from)),
+        Protocol::Responses => Err(absent(from)),
     }
 }
 
@@ -30,8 +32,9 @@ pub fn write_request(
     warnings: &mut Warnings,
 ) -> Result<Outgoing, Error> {
     match to {
+        Protocol::Chat => chat::request::write(request, target, warnings),
         Protocol::Messages => messages::request::write(request, target, warnings),
-        Protocol::Chat | Protocol::Responses => Err(absent(to)),
+        Protocol::Responses => Err(absent(to)),
     }
 }
 
@@ -43,8 +46,9 @@ pub fn read_reply<'a>(
     warnings: &mut Warnings,
 ) -> Result<Reply<'a>, Error> {
     match upstream {
+        Protocol::Chat => chat::response::read(body, cx, warnings),
         Protocol::Messages => messages::response::read(body, cx, warnings),
-        Protocol::Chat | Protocol::Responses => Err(absent(upstream)),
+        Protocol::Responses => Err(absent(upstream)),
     }
 }
 
@@ -58,15 +62,18 @@ pub fn write_reply(
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     match client {
+        Protocol::Chat => chat::response::write(reply, cx, made, warnings, out),
         Protocol::Messages => messages::response::write(reply, cx, made, warnings, out),
-        Protocol::Chat | Protocol::Responses => Err(absent(client)),
+        Protocol::Responses => Err(absent(client)),
     }
 }
 
 /// The stream reader of one protocol.
 pub enum Reader {
+    /// Chat Completions.
+    Chat(Box<chat::stream::Reader>),
     /// Messages.
-    Messages(messages::stream::Reader),
+    Messages(Box<messages::stream::Reader>),
     /// Not there yet.
     Absent(Protocol),
 }
@@ -75,14 +82,16 @@ impl Reader {
     /// A reader at the start of an answer.
     pub fn new(upstream: Protocol, cx: &Context) -> Reader {
         match upstream {
-            Protocol::Messages => Reader::Messages(messages::stream::Reader::new(cx)),
-            Protocol::Chat | Protocol::Responses => Reader::Absent(upstream),
+            Protocol::Chat => Reader::Chat(Box::new(chat::stream::Reader::new(cx))),
+            Protocol::Messages => Reader::Messages(Box::new(messages::stream::Reader::new(cx))),
+            Protocol::Responses => Reader::Absent(upstream),
         }
     }
 
     /// Reads one event of the stream.
     pub fn read(&mut self, event: sse::Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
         match self {
+            Reader::Chat(reader) => reader.read(event, out),
             Reader::Messages(reader) => reader.read(event, out),
             Reader::Absent(protocol) => Err(absent(*protocol)),
         }
@@ -91,6 +100,7 @@ impl Reader {
     /// The stream has ended: emits what was held, or says that it was cut.
     pub fn end(&mut self, out: &mut Sink<'_>) -> Result<(), Error> {
         match self {
+            Reader::Chat(reader) => reader.end(out),
             Reader::Messages(reader) => reader.end(out),
             Reader::Absent(protocol) => Err(absent(*protocol)),
         }
@@ -99,8 +109,10 @@ impl Reader {
 
 /// The stream writer of one protocol.
 pub enum Writer {
+    /// Chat Completions.
+    Chat(Box<chat::stream::Writer>),
     /// Messages.
-    Messages(messages::stream::Writer),
+    Messages(Box<messages::stream::Writer>),
     /// Not there yet.
     Absent(Protocol),
 }
@@ -109,8 +121,11 @@ impl Writer {
     /// A writer at the start of an answer.
     pub fn new(client: Protocol, cx: &Context, made: &Made) -> Writer {
         match client {
-            Protocol::Messages => Writer::Messages(messages::stream::Writer::new(cx, made)),
-            Protocol::Chat | Protocol::Responses => Writer::Absent(client),
+            Protocol::Chat => Writer::Chat(Box::new(chat::stream::Writer::new(cx, made))),
+            Protocol::Messages => {
+                Writer::Messages(Box::new(messages::stream::Writer::new(cx, made)))
+            }
+            Protocol::Responses => Writer::Absent(client),
         }
     }
 
@@ -122,6 +137,7 @@ impl Writer {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         match self {
+            Writer::Chat(writer) => writer.write(event, cx, out),
             Writer::Messages(writer) => writer.write(event, cx, out),
             Writer::Absent(protocol) => Err(absent(*protocol)),
         }
@@ -130,6 +146,7 @@ impl Writer {
     /// Writes the protocol's error event.
     pub fn fail(&mut self, error: &Error, cx: &Context, out: &mut Vec<u8>) {
         match self {
+            Writer::Chat(writer) => writer.fail(error, cx, out),
             Writer::Messages(writer) => writer.fail(error, cx, out),
             Writer::Absent(_) => {}
         }
@@ -138,6 +155,7 @@ impl Writer {
     /// Writes the protocol's sign of life.
     pub fn keep_alive(&mut self, cx: &Context, out: &mut Vec<u8>) {
         match self {
+            Writer::Chat(writer) => writer.keep_alive(cx, out),
             Writer::Messages(writer) => writer.keep_alive(cx, out),
             Writer::Absent(_) => {}
         }

@@ -4,6 +4,7 @@
 
 mod edit;
 mod scan;
+mod walk;
 
 use crate::error::Fault;
 use scan::{container_end, string_end};
@@ -11,6 +12,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub use edit::{Edit, Spliced, member, splice};
+pub use walk::Walk;
 
 /// Members of one object; the largest honest ones have some hundreds. Without a bound 64 MB of `"a":1,` would cost 700 MB.
 pub const MEMBERS_MAX: usize = 16_384;

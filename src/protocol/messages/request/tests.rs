@@ -9,7 +9,7 @@ use crate::protocol::neutral::{
 };
 use crate::protocol::text::Text;
 use crate::protocol::{Caps, Outgoing, Protocol, Target, Warnings, convert_request};
-use crate::wire::dice::Dice;
+use crate::wire::Dice;
 use crate::wire::json::{self, Object, Raw};
 
 fn read_all(json: &str) -> Result<(Request<'_>, Warnings), Error> {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::protocol::{Caps, Protocol, convert_response, replay};
-use crate::wire::dice::Dice;
+use crate::wire::Dice;
 use crate::wire::json;
 
 fn cx() -> Context {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::{Caps, Collector, Context, Made, Protocol, Translator, Warnings};
-use crate::wire::dice::Dice;
+use crate::wire::Dice;
 use crate::wire::json;
 
 const START: &str = r#"{"type":"message_start","message":{"id":"msg_01U","type":"message","role":"assistant","model":"up-model","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":20,"cache_creation_input_tokens":0,"cache_read_input_tokens":100,"output_tokens":1}}}"#;

@@ -1,0 +1,6 @@
+//! OpenAI Chat Completions, and what the many servers that speak its dialects make of it (protocols.md 1, 10.1).
+
+pub mod request;
+pub mod response;
+pub mod stream;
+mod usage;

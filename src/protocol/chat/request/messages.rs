@@ -1,0 +1,322 @@
+//! The conversation of a Chat client (protocols.md 1.2), legacy function messages and the de-facto reasoning fields included.
+
+use super::read::text_member;
+use crate::error::Error;
+use crate::protocol::adapt::{refuse, wrong};
+use crate::protocol::neutral::{
+    Call, CallKind, File, Image, Owner, Part, Proof, Reasoning, Request, Role, Source, TextPart,
+    ToolResult,
+};
+use crate::protocol::text::Text;
+use crate::protocol::{carrier, take};
+use crate::wire::json::{Elements, JsonKind, Object, Raw};
+
+/// Puts the messages into the request, in their order.
+pub(super) fn read<'a>(list: Elements<'a>, request: &mut Request<'a>) -> Result<(), Error> {
+    // Legacy `function` messages have no id; they answer the last `function_call`.
+    let mut function_id = None;
+    for (at, raw) in list.enumerate() {
+        let place = format!("messages[{at}]");
+        let mut message = take::as_object(raw, &place)?;
+        let role = text_member(&mut message, "role", &place)?;
+        let content = take::raw(&mut message, "content");
+        message.take("name"); // a label no other protocol has; never glued into the text
+        match role.decode().as_ref() {
+            "system" | "developer" => system(content, request, &place)?,
+            "user" => {
+                let content =
+                    content.ok_or_else(|| wrong(format!("{place}.content"), "is missing"))?;
+                for part in parts(content, &place)? {
+                    request.push(Role::User, part);
+                }
+            }
+            "assistant" => {
+                let id = Text::owned(format!("call_fn_{at}"));
+                if assistant(message, content, request, &place, id.clone())? {
+                    function_id = Some(id);
+                }
+            }
+            "tool" => {
+                let id = text_member(&mut message, "tool_call_id", &place)?;
+                result(id, content, request, &place)?;
+            }
+            "function" => {
+                let id = function_id.take().ok_or_else(|| {
+                    wrong(
+                        &*place,
+                        "a function message without a function_call before it",
+                    )
+                })?;
+                result(id, content, request, &place)?;
+            }
+            other => {
+                return Err(wrong(
+                    format!("{place}.role"),
+                    format!("unknown role {other:?}"),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn system<'a>(
+    content: Option<Raw<'a>>,
+    request: &mut Request<'a>,
+    place: &str,
+) -> Result<(), Error> {
+    let Some(content) = content else {
+        return Ok(());
+    };
+    for part in parts(content, place)? {
+        let Part::Text(TextPart { text, cache }) = part else {
+            return Err(refuse(
+                format!("{place}.content"),
+                "a system message holds text only",
+            ));
+        };
+        request.push_system(text, cache);
+    }
+    Ok(())
+}
+
+fn result<'a>(
+    id: Text<'a>,
+    content: Option<Raw<'a>>,
+    request: &mut Request<'a>,
+    place: &str,
+) -> Result<(), Error> {
+    let parts = content.map_or(Ok(Vec::new()), |content| parts(content, place))?;
+    let result = ToolResult {
+        id,
+        parts,
+        is_error: false,
+        cache: None,
+    };
+    request.push(Role::User, Part::Result(result));
+    Ok(())
+}
+
+/// A string, or an array of parts.
+fn parts<'a>(content: Raw<'a>, place: &str) -> Result<Vec<Part<'a>>, Error> {
+    let field = format!("{place}.content");
+    match content.kind() {
+        JsonKind::String => Ok(vec![Part::text(take::as_text(content, &field)?)]),
+        JsonKind::Array => take::as_array(content, &field)?
+            .enumerate()
+            .map(|(at, raw)| part(raw, &format!("{field}[{at}]")))
+            .collect(),
+        _ => Err(wrong(field, "expected a string or an array of parts")),
+    }
+}
+
+fn part<'a>(raw: Raw<'a>, place: &str) -> Result<Part<'a>, Error> {
+    let mut part = take::as_object(raw, place)?;
+    let cache = take::breakpoint(&mut part);
+    let kind = text_member(&mut part, "type", place)?;
+    match kind.decode().as_ref() {
+        "text" => Ok(Part::Text(TextPart {
+            text: text_member(&mut part, "text", place)?,
+            cache,
+        })),
+        "refusal" => Ok(Part::Refusal(text_member(&mut part, "refusal", place)?)),
+        "image_url" => {
+            let inner = take::raw(&mut part, "image_url")
+                .ok_or_else(|| wrong(place, "image_url is missing"))?;
+            let (url, detail) = if inner.kind() == JsonKind::String {
+                (take::as_text(inner, place)?, None) // some clients leave the object out
+            } else {
+                let mut inner = take::as_object(inner, place)?;
+                let detail = take::text(&mut inner, "detail")?;
+                (text_member(&mut inner, "url", place)?, detail)
+            };
+            let source =
+                Source::of_url(url).ok_or_else(|| refuse(place, "a data URL must be base64"))?;
+            Ok(Part::Image(Image {
+                source,
+                detail,
+                cache,
+            }))
+        }
+        "input_audio" => {
+            let mut inner = take::object(&mut part, "input_audio")?
+                .ok_or_else(|| wrong(place, "input_audio is missing"))?;
+            Ok(Part::Audio {
+                data: text_member(&mut inner, "data", place)?,
+                format: text_member(&mut inner, "format", place)?,
+            })
+        }
+        "file" => {
+            let mut inner =
+                take::object(&mut part, "file")?.ok_or_else(|| wrong(place, "file is missing"))?;
+            let name = take::text(&mut inner, "filename")?;
+            if take::raw(&mut inner, "file_id").is_some() {
+                return Err(refuse(
+                    format!("{place}.file.file_id"),
+                    "a file id means nothing to another vendor; send file_data",
+                ));
+            }
+            let data = text_member(&mut inner, "file_data", place)?;
+            let source = Source::of_url(data.clone())
+                .ok_or_else(|| refuse(place, "a data URL must be base64"))?;
+            let source = match source {
+                // Bare base64 is taken for a PDF, as OpenAI does.
+                Source::Url(_) => Source::Data {
+                    media_type: Text::constant("application/pdf"),
+                    data,
+                },
+                data => data,
+            };
+            Ok(Part::File(File {
+                source,
+                name,
+                cache,
+            }))
+        }
+        other => Err(refuse(
+            place,
+            format!("a part of type {other:?} cannot be converted"),
+        )),
+    }
+}
+
+/// Reads an assistant message; true: it holds a legacy `function_call` (under `function_id`).
+fn assistant<'a>(
+    mut message: Object<'a>,
+    content: Option<Raw<'a>>,
+    request: &mut Request<'a>,
+    place: &str,
+    function_id: Text<'a>,
+) -> Result<bool, Error> {
+    if take::raw(&mut message, "audio").is_some() {
+        return Err(refuse(
+            format!("{place}.audio"),
+            "audio of an earlier answer cannot be converted",
+        ));
+    }
+    for part in thoughts(&mut message, place)? {
+        request.push(Role::Assistant, part);
+    }
+    if let Some(content) = content {
+        for part in parts(content, place)? {
+            request.push(Role::Assistant, part);
+        }
+    }
+    if let Some(refusal) = take::text(&mut message, "refusal")?.filter(|text| !text.is_empty()) {
+        request.push(Role::Assistant, Part::Refusal(refusal));
+    }
+    if let Some(calls) = take::array(&mut message, "tool_calls")? {
+        for (at, raw) in calls.enumerate() {
+            let call = call(raw, &format!("{place}.tool_calls[{at}]"))?;
+            request.push(Role::Assistant, Part::Call(call));
+        }
+    }
+    let Some(mut function) = take::object(&mut message, "function_call")? else {
+        return Ok(false);
+    };
+    let call = Call {
+        id: function_id,
+        kind: CallKind::Function,
+        name: text_member(&mut function, "name", place)?,
+        namespace: None,
+        arguments: take::text(&mut function, "arguments")?.unwrap_or_default(),
+    };
+    request.push(Role::Assistant, Part::Call(call));
+    Ok(true)
+}
+
+fn call<'a>(raw: Raw<'a>, place: &str) -> Result<Call<'a>, Error> {
+    let mut call = take::as_object(raw, place)?;
+    let id = text_member(&mut call, "id", place)?;
+    if let Some(mut custom) = take::object(&mut call, "custom")? {
+        return Ok(Call {
+            id,
+            kind: CallKind::Custom,
+            name: text_member(&mut custom, "name", place)?,
+            namespace: None,
+            arguments: take::text(&mut custom, "input")?.unwrap_or_default(),
+        });
+    }
+    let mut function = take::object(&mut call, "function")?.ok_or_else(|| {
+        refuse(
+            place,
+            "a tool call that is neither function nor custom cannot be converted",
+        )
+    })?;
+    Ok(Call {
+        id,
+        kind: CallKind::Function,
+        name: text_member(&mut function, "name", place)?,
+        namespace: None,
+        arguments: take::text(&mut function, "arguments")?.unwrap_or_default(),
+    })
+}
+
+/// What the model thought: the text of `reasoning_content` or `reasoning`, and the proofs in `reasoning_details` as the response
+/// writer put them there.
+fn thoughts<'a>(message: &mut Object<'a>, place: &str) -> Result<Vec<Part<'a>>, Error> {
+    let newer = take::raw(message, "reasoning").filter(|raw| raw.kind() == JsonKind::String);
+    let text = take::text(message, "reasoning_content")?
+        .filter(|text| !text.is_empty())
+        .or(newer.and_then(Text::of));
+    let mut found: Vec<Reasoning<'a>> = Vec::new();
+    let mut loose = Text::EMPTY;
+    if let Some(details) = take::array(message, "reasoning_details")? {
+        for raw in details {
+            let mut detail = take::as_object(raw, place)?;
+            let said = take::text(&mut detail, "text")?.or(take::text(&mut detail, "summary")?);
+            match proof(&mut detail)? {
+                Some(proof) => found.push(Reasoning {
+                    text: said.unwrap_or_default(),
+                    proof: Some(proof),
+                }),
+                None => loose.push(&said.unwrap_or_default()),
+            }
+        }
+    }
+    let text = text.unwrap_or(loose);
+    match found.first_mut() {
+        Some(first) if first.text.is_empty() => {
+            // The text of the first proof is what no later one names as its own.
+            let later: Vec<Text<'a>> = found[1..]
+                .iter()
+                .map(|reasoning| reasoning.text.clone())
+                .collect();
+            found[0].text = without_tail(text, &later);
+        }
+        None if !text.is_empty() => found.push(Reasoning { text, proof: None }),
+        _ => {}
+    }
+    Ok(found.into_iter().map(Part::Reasoning).collect())
+}
+
+fn without_tail<'a>(text: Text<'a>, later: &[Text<'a>]) -> Text<'a> {
+    let mut kept = text.as_escaped();
+    for tail in later.iter().rev().filter(|tail| !tail.is_empty()) {
+        let shorter = kept.strip_suffix(tail.as_escaped());
+        kept = shorter.map_or(kept, |kept| kept.strip_suffix(r"\n\n").unwrap_or(kept));
+    }
+    let length = kept.len();
+    text.truncated(length)
+}
+
+fn proof<'a>(detail: &mut Object<'a>) -> Result<Option<Proof<'a>>, Error> {
+    let format = take::text(detail, "format")?.unwrap_or_default();
+    let item = take::text(detail, "id")?;
+    if let Some(signature) = take::text(detail, "signature")?.filter(|text| !text.is_empty()) {
+        return Ok(carrier::unwrap(signature, Owner::Messages));
+    }
+    let Some(data) = take::text(detail, "data")?.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let owner = match format.decode().as_ref() {
+        "gw1.r" | "openai-responses-v1" => Owner::Responses,
+        "gw1.m" | "anthropic-claude-v1" => Owner::Messages,
+        _ => return Ok(carrier::unwrap(data, Owner::Chat)),
+    };
+    Ok(Some(Proof {
+        redacted: owner == Owner::Messages,
+        item,
+        ..Proof::native(owner, data)
+    }))
+}

@@ -1,0 +1,243 @@
+//! Tools and the choice among them in Chat Completions, both ways, the legacy `functions` included.
+
+use super::read::text_member;
+use crate::error::Error;
+use crate::protocol::adapt::{refuse, wrong};
+use crate::protocol::neutral::{Choice, Request, Tool, ToolKind, ToolName};
+use crate::protocol::render::{Elements, Members};
+use crate::protocol::take;
+use crate::protocol::text::Text;
+use crate::wire::json::{JsonKind, Object, Raw};
+use std::borrow::Cow;
+
+/// Reads `tools`, `functions`, `tool_choice`, `function_call` and `parallel_tool_calls`.
+pub(super) fn read<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Result<(), Error> {
+    if let Some(list) = take::array(body, "tools")? {
+        for (at, raw) in list.enumerate() {
+            request.tools.push(tool(raw, &format!("tools[{at}]"))?);
+        }
+    }
+    if let Some(list) = take::array(body, "functions")? {
+        for (at, raw) in list.enumerate() {
+            let place = format!("functions[{at}]");
+            request
+                .tools
+                .push(function(take::as_object(raw, &place)?, &place)?);
+        }
+    }
+    request.parallel = take::flag(body, "parallel_tool_calls")?;
+    let choice = take::raw(body, "tool_choice");
+    let legacy = take::raw(body, "function_call");
+    request.choice = match (choice, legacy) {
+        (Some(choice), _) => Some(self::choice(choice)?),
+        (None, Some(legacy)) => Some(self::legacy(legacy)?),
+        (None, None) => None,
+    };
+    Ok(())
+}
+
+fn tool<'a>(raw: Raw<'a>, place: &str) -> Result<Tool<'a>, Error> {
+    let mut tool = take::as_object(raw, place)?;
+    let kind = text_member(&mut tool, "type", place)?;
+    match kind.decode().as_ref() {
+        "function" => {
+            let inner = take::object(&mut tool, "function")?
+                .ok_or_else(|| wrong(place, "function is missing"))?;
+            function(inner, place)
+        }
+        "custom" => {
+            let mut inner = take::object(&mut tool, "custom")?
+                .ok_or_else(|| wrong(place, "custom is missing"))?;
+            let mut format = take::object(&mut inner, "format")?;
+            let grammar = match &mut format {
+                Some(format) => take::object(format, "grammar")?,
+                None => None,
+            };
+            let grammar = match grammar {
+                Some(mut grammar) => Some((
+                    text_member(&mut grammar, "syntax", place)?,
+                    text_member(&mut grammar, "definition", place)?,
+                )),
+                None => None,
+            };
+            Ok(Tool {
+                name: text_member(&mut inner, "name", place)?,
+                namespace: None,
+                description: take::text(&mut inner, "description")?,
+                kind: ToolKind::Custom { grammar },
+                cache: None,
+            })
+        }
+        other => Err(refuse(
+            place,
+            format!("a tool of type {other:?} cannot be converted"),
+        )),
+    }
+}
+
+fn function<'a>(mut function: Object<'a>, place: &str) -> Result<Tool<'a>, Error> {
+    let parameters = take::raw_object(&mut function, "parameters")?;
+    Ok(Tool {
+        name: text_member(&mut function, "name", place)?,
+        namespace: None,
+        description: take::text(&mut function, "description")?,
+        kind: ToolKind::Function {
+            parameters: parameters.map(|raw| Cow::Borrowed(raw.text())),
+            strict: take::flag(&mut function, "strict")?,
+        },
+        cache: None,
+    })
+}
+
+fn choice<'a>(raw: Raw<'a>) -> Result<Choice<'a>, Error> {
+    const FIELD: &str = "tool_choice";
+    if raw.kind() == JsonKind::String {
+        return match take::as_text(raw, FIELD)?.decode().as_ref() {
+            "auto" => Ok(Choice::Auto),
+            "required" | "any" => Ok(Choice::Required),
+            "none" => Ok(Choice::Never),
+            other => Err(wrong(FIELD, format!("unknown choice {other:?}"))),
+        };
+    }
+    let mut object = take::as_object(raw, FIELD)?;
+    if let Some(mut allowed) = take::object(&mut object, "allowed_tools")? {
+        let mode = take::text(&mut allowed, "mode")?.unwrap_or_default();
+        let mut tools = Vec::new();
+        if let Some(list) = take::array(&mut allowed, "tools")? {
+            for tool in list {
+                tools.push(named(take::as_object(tool, FIELD)?)?);
+            }
+        }
+        return Ok(Choice::Among {
+            required: mode.is("required"),
+            tools,
+        });
+    }
+    Ok(Choice::Named(named(object)?))
+}
+
+fn named<'a>(mut object: Object<'a>) -> Result<ToolName<'a>, Error> {
+    const FIELD: &str = "tool_choice";
+    for (key, custom) in [("function", false), ("custom", true)] {
+        if let Some(mut inner) = take::object(&mut object, key)? {
+            return Ok(ToolName {
+                name: text_member(&mut inner, "name", FIELD)?,
+                namespace: None,
+                custom,
+            });
+        }
+    }
+    Err(refuse(FIELD, "expected a function or a custom tool"))
+}
+
+fn legacy<'a>(raw: Raw<'a>) -> Result<Choice<'a>, Error> {
+    const FIELD: &str = "function_call";
+    if raw.kind() == JsonKind::String {
+        return match take::as_text(raw, FIELD)?.decode().as_ref() {
+            "auto" => Ok(Choice::Auto),
+            "none" => Ok(Choice::Never),
+            other => Err(wrong(FIELD, format!("unknown choice {other:?}"))),
+        };
+    }
+    let mut object = take::as_object(raw, FIELD)?;
+    Ok(Choice::Named(ToolName {
+        name: text_member(&mut object, "name", FIELD)?,
+        namespace: None,
+        custom: false,
+    }))
+}
+
+/// Writes `tools`, `tool_choice`, `parallel_tool_calls` and `web_search_options`.
+pub(super) fn write(request: &Request<'_>, m: &mut Members<'_>) {
+    let search = |tool: &&Tool<'_>| matches!(tool.kind, ToolKind::WebSearch(_));
+    if request.tools.iter().any(|tool| !search(&tool)) {
+        m.array("tools", |list| {
+            for tool in request.tools.iter().filter(|tool| !search(tool)) {
+                write_tool(tool, list);
+            }
+        });
+        if let Some(choice) = &request.choice {
+            write_choice(choice, m);
+        }
+        if let Some(parallel) = request.parallel {
+            m.bool("parallel_tool_calls", parallel);
+        }
+    }
+    if let Some(ToolKind::WebSearch(options)) =
+        request.tools.iter().find(search).map(|tool| &tool.kind)
+    {
+        m.nested("web_search_options", |m| {
+            m.text_if("search_context_size", options.context_size.as_ref());
+            if let Some(location) = options.location {
+                m.nested("user_location", |m| {
+                    m.str("type", "approximate")
+                        .raw("approximate", location.text());
+                });
+            }
+        });
+    }
+}
+
+fn write_tool(tool: &Tool<'_>, list: &mut Elements<'_>) {
+    match &tool.kind {
+        ToolKind::Function { parameters, strict } => list.object(|m| {
+            m.str("type", "function").nested("function", |m| {
+                m.text("name", &tool.name);
+                m.text_if("description", tool.description.as_ref());
+                m.raw_if("parameters", parameters.as_deref());
+                if *strict == Some(true) {
+                    m.bool("strict", true);
+                }
+            });
+        }),
+        ToolKind::Custom { grammar } => list.object(|m| {
+            m.str("type", "custom").nested("custom", |m| {
+                m.text("name", &tool.name);
+                m.text_if("description", tool.description.as_ref());
+                if let Some((syntax, definition)) = grammar {
+                    m.nested("format", |m| {
+                        m.str("type", "grammar").nested("grammar", |m| {
+                            m.text("syntax", syntax).text("definition", definition);
+                        });
+                    });
+                }
+            });
+        }),
+        // `adapt` leaves none of these.
+        ToolKind::Builtin(_)
+        | ToolKind::WebSearch(_)
+        | ToolKind::Mcp(_)
+        | ToolKind::Hosted { .. } => list,
+    };
+}
+
+fn write_choice(choice: &Choice<'_>, m: &mut Members<'_>) {
+    let named = |m: &mut Members<'_>, name: &ToolName<'_>| {
+        let kind = if name.custom { "custom" } else { "function" };
+        m.str("type", kind).nested(kind, |m| {
+            m.text("name", &name.name);
+        });
+    };
+    match choice {
+        Choice::Auto => m.str("tool_choice", "auto"),
+        Choice::Required => m.str("tool_choice", "required"),
+        Choice::Never => m.str("tool_choice", "none"),
+        Choice::Named(name) => m.nested("tool_choice", |m| named(m, name)),
+        Choice::Among { required, tools } => m.nested("tool_choice", |m| {
+            m.str("type", "allowed_tools").nested("allowed_tools", |m| {
+                m.str("mode", if *required { "required" } else { "auto" });
+                m.array("tools", |list| {
+                    for name in tools {
+                        list.object(|m| named(m, name));
+                    }
+                });
+            });
+        }),
+        Choice::Hosted(_) => m, // `adapt` leaves none
+    };
+}
+
+/// The name of a schema that came without one.
+pub(super) fn schema_name<'t>(name: Option<&'t Text<'t>>) -> Text<'t> {
+    name.map_or(Text::constant("structured_output"), Text::borrow)
+}

@@ -1,0 +1,449 @@
+//! The reader of Chat streams: one chunk in, any number of events out (protocols.md 8.3).
+
+use super::super::{response, usage};
+use super::calls::{Calls, Fragment};
+use super::finish::{self, End};
+use super::think::{Think, Told};
+use crate::error::{Blame, Error, Fault, Kind};
+use crate::protocol::context::Context;
+use crate::protocol::neutral::{
+    BlockKey, CallKind, Event, Finish, Inside, Keyed, Open, Piece, Reason, Sink, Start,
+};
+use crate::protocol::text::Text;
+use crate::protocol::{in_stream, truncated};
+use crate::wire::json::{self, JsonKind, Raw, Walk};
+use crate::wire::sse;
+
+/// Reads one answer.
+pub struct Reader {
+    started: bool,
+    /// Said by the upstream; emitted at `[DONE]` or the end, because usage comes after it.
+    finish: Option<Finish<'static>>,
+    done: bool,
+    /// The text, reasoning or refusal block that is open: Chat has no words for its ends.
+    soft: Option<(Inside, BlockKey)>,
+    next_key: BlockKey,
+    /// A delta said something, so a whole `message` in the last chunk is a repetition.
+    spoke: bool,
+    calls: Calls,
+    think: Option<Think>,
+    finish_optional: bool,
+}
+
+/// The members of a chunk that matter.
+#[derive(Default)]
+struct Chunk<'a> {
+    id: Option<Raw<'a>>,
+    model: Option<Raw<'a>>,
+    created: Option<Raw<'a>>,
+    tier: Option<Raw<'a>>,
+    choices: Option<Raw<'a>>,
+    usage: Option<Raw<'a>>,
+    groq: Option<Raw<'a>>,
+    error: Option<Raw<'a>>,
+}
+
+/// Those of a choice.
+#[derive(Default)]
+struct Choice<'a> {
+    index: Option<Raw<'a>>,
+    delta: Option<Raw<'a>>,
+    message: Option<Raw<'a>>,
+    finish_reason: Option<Raw<'a>>,
+    stop: Option<Raw<'a>>,
+    logprobs: Option<Raw<'a>>,
+    usage: Option<Raw<'a>>,
+}
+
+/// Those of a delta.
+#[derive(Default)]
+struct Delta<'a> {
+    reasoning_content: Option<Raw<'a>>,
+    reasoning: Option<Raw<'a>>,
+    details: Option<Raw<'a>>,
+    refusal: Option<Raw<'a>>,
+    content: Option<Raw<'a>>,
+    tool_calls: Option<Raw<'a>>,
+    function_call: Option<Raw<'a>>,
+    annotations: Option<Raw<'a>>,
+}
+
+impl Reader {
+    /// A reader at the start of an answer.
+    pub fn new(cx: &Context) -> Reader {
+        Reader {
+            started: false,
+            finish: None,
+            done: false,
+            soft: None,
+            next_key: 0,
+            spoke: false,
+            calls: Calls::new(cx.caps.snapshot_args),
+            think: cx.caps.think_tags.then(Think::new),
+            finish_optional: cx.caps.finish_reason_optional,
+        }
+    }
+
+    /// Reads one event of the stream.
+    ///
+    /// # Errors
+    /// The upstream reports an error, or sent what is no chunk.
+    pub fn read(&mut self, event: sse::Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+        let data = event.data.trim_ascii();
+        if data.is_empty() || self.done {
+            return Ok(());
+        }
+        if data == b"[DONE]" {
+            return self.end(out);
+        }
+        let chunk = Chunk::of(Walk::parse(data).map_err(blame)?).map_err(blame)?;
+        if let Some(error) = chunk.error.filter(|error| truthy(*error)) {
+            return Err(in_stream(error));
+        }
+        if event.name == b"error" {
+            let whole = std::str::from_utf8(data)
+                .ok()
+                .and_then(|text| Raw::parse(text).ok());
+            return Err(whole.map_or_else(truncated, in_stream));
+        }
+        if let Some(choices) = chunk
+            .choices
+            .filter(|choices| choices.kind() == JsonKind::Array)
+        {
+            for raw in choices.elements().map_err(blame)? {
+                let choice = Choice::of(raw).map_err(blame)?;
+                if choice.index.and_then(Raw::as_u64).unwrap_or(0) == 0 {
+                    self.start(&chunk, out)?;
+                    self.choice(&choice, out)?;
+                }
+            }
+        }
+        let groq = || chunk.groq?.as_object().ok()?.get("usage");
+        if let Some(totals) = chunk
+            .usage
+            .and_then(usage::read)
+            .or_else(|| groq().and_then(usage::read))
+        {
+            self.start(&chunk, out)?;
+            emit(0, Event::Usage(totals), out)?;
+        }
+        Ok(())
+    }
+
+    /// The stream has ended.
+    ///
+    /// # Errors
+    /// No `finish_reason` proved that the answer is complete.
+    pub fn end(&mut self, out: &mut Sink<'_>) -> Result<(), Error> {
+        if self.done {
+            return Ok(());
+        }
+        self.done = true;
+        let finish = match self.finish.take() {
+            Some(finish) => finish,
+            None if self.finish_optional && self.started => Finish::of(Reason::Done),
+            None => return Err(truncated()),
+        };
+        if let Some(told) = self.think.as_mut().and_then(Think::finish) {
+            self.told(told, out)?;
+        }
+        self.calls.finish(out)?;
+        emit(0, Event::Finish(finish), out)
+    }
+
+    fn start(&mut self, chunk: &Chunk<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+        if self.started {
+            return Ok(());
+        }
+        self.started = true;
+        let start = Start {
+            id: chunk.id.and_then(Text::of),
+            model: chunk.model.and_then(Text::of),
+            created: chunk.created.and_then(Raw::as_u64).filter(|&at| at > 0),
+            tier: chunk.tier.and_then(Text::of),
+        };
+        emit(0, Event::Start(start), out)
+    }
+
+    fn choice(&mut self, choice: &Choice<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+        let delta = choice
+            .delta
+            .filter(|delta| delta.kind() == JsonKind::Object);
+        let message = choice
+            .message
+            .filter(|message| message.kind() == JsonKind::Object && !self.spoke);
+        if let Some(delta) = delta.or(message) {
+            self.delta(Delta::of(delta).map_err(blame)?, choice.logprobs, out)?;
+        }
+        match finish::of(choice.finish_reason, choice.stop) {
+            End::None => {}
+            // The first one counts: some relays repeat it in other words.
+            End::Finish(finish) => self.finish = self.finish.take().or(Some(finish)),
+            End::Error(word) => {
+                return Err(Error::upstream(
+                    Kind::BadReply,
+                    format!("the upstream ended its answer with {word:?}"),
+                ));
+            }
+        }
+        if let Some(totals) = choice.usage.and_then(usage::read) {
+            emit(0, Event::Usage(totals), out)?;
+        }
+        Ok(())
+    }
+
+    /// What one chunk says, in the order it was thought: reasoning, refusal, content, calls.
+    fn delta(
+        &mut self,
+        delta: Delta<'_>,
+        logprobs: Option<Raw<'_>>,
+        out: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        let says = |raw: &Raw<'_>| !matches!(raw.kind(), JsonKind::Null) && raw.text() != "\"\"";
+        if let Some(raw) = [delta.reasoning_content, delta.reasoning, delta.details]
+            .into_iter()
+            .flatten()
+            .find(says)
+        {
+            let text = response::joined(raw);
+            self.say(Inside::Reasoning, Piece::Reasoning(text), out)?;
+        }
+        if let Some(raw) = delta.refusal.filter(says) {
+            self.say(Inside::Refusal, Piece::Refusal(string(raw)?), out)?;
+        }
+        if let Some(raw) = delta.content.filter(says) {
+            self.content(raw, logprobs, out)?;
+        }
+        if let Some(raw) = delta.annotations.filter(says) {
+            self.annotations(raw, out)?;
+        }
+        if let Some(raw) = delta.tool_calls.filter(|raw| raw.kind() == JsonKind::Array) {
+            for raw in raw.elements().map_err(blame)? {
+                self.fragment(fragment(raw).map_err(blame)?, out)?;
+            }
+        }
+        if let Some(raw) = delta
+            .function_call
+            .filter(|raw| raw.kind() == JsonKind::Object)
+        {
+            let mut legacy = Fragment {
+                index: Some(0),
+                ..Fragment::default()
+            };
+            function(raw, &mut legacy).map_err(blame)?;
+            self.fragment(legacy, out)?;
+        }
+        Ok(())
+    }
+
+    fn content(
+        &mut self,
+        raw: Raw<'_>,
+        logprobs: Option<Raw<'_>>,
+        out: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        if raw.kind() == JsonKind::Array {
+            for part in raw.elements().map_err(blame)? {
+                let part = part.as_object().map_err(blame)?;
+                if let Some(thinking) = part.get("thinking") {
+                    self.say(
+                        Inside::Reasoning,
+                        Piece::Reasoning(response::joined(thinking)),
+                        out,
+                    )?;
+                } else if let Some(text) = part.get("text").and_then(Text::of) {
+                    self.say(Inside::Text, Piece::text(text), out)?;
+                }
+            }
+            return Ok(());
+        }
+        let text = string(raw)?;
+        if let Some(think) = &mut self.think {
+            for told in think.push(&text.decode()) {
+                self.told(told, out)?;
+            }
+            return Ok(());
+        }
+        let logprobs = logprobs.and_then(|raw| raw.as_object().ok()?.get("content"));
+        // It is pasted into the client's stream, so here it is judged to its last leaf.
+        let sound = |raw: &Raw<'_>| json::validate(raw.text().as_bytes()).is_ok();
+        let logprobs = logprobs.filter(|raw| raw.kind() == JsonKind::Array && sound(raw));
+        self.say(Inside::Text, Piece::Text { text, logprobs }, out)
+    }
+
+    fn told(&mut self, told: Told, out: &mut Sink<'_>) -> Result<(), Error> {
+        match told {
+            Told::Thought(text) => {
+                self.say(Inside::Reasoning, Piece::Reasoning(Text::owned(text)), out)
+            }
+            Told::Text(text) => self.say(Inside::Text, Piece::text(Text::owned(text)), out),
+        }
+    }
+
+    /// Emits a piece into the block of its kind, opening one if another kind, or none, is open.
+    fn say(&mut self, inside: Inside, piece: Piece<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+        let empty = match &piece {
+            Piece::Text { text, .. } | Piece::Reasoning(text) | Piece::Refusal(text) => {
+                text.is_empty()
+            }
+            _ => false,
+        };
+        if empty {
+            return Ok(());
+        }
+        self.spoke = true;
+        let key = match self.soft {
+            Some((open, key)) if open == inside => key,
+            _ => {
+                self.end_soft(out)?;
+                let key = self.next_key;
+                self.next_key += 1;
+                self.soft = Some((inside, key));
+                let open = match inside {
+                    Inside::Reasoning => Open::Reasoning,
+                    Inside::Refusal => Open::Refusal,
+                    _ => Open::Text,
+                };
+                emit(key, Event::Open(open), out)?;
+                key
+            }
+        };
+        emit(key, Event::Delta(piece), out)
+    }
+
+    fn end_soft(&mut self, out: &mut Sink<'_>) -> Result<(), Error> {
+        match self.soft.take() {
+            Some((_, key)) => emit(key, Event::Close { whole: true }, out),
+            None => Ok(()),
+        }
+    }
+
+    fn fragment(&mut self, fragment: Fragment<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+        self.spoke = true;
+        self.end_soft(out)?;
+        self.calls.take(fragment, out)
+    }
+
+    fn annotations(&mut self, raw: Raw<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+        let Some((Inside::Text, key)) = self.soft else {
+            return Ok(());
+        };
+        for annotation in response::annotations(Some(raw)) {
+            emit(key, Event::Annotation(annotation), out)?;
+        }
+        Ok(())
+    }
+}
+
+fn emit(block: BlockKey, event: Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+    out(Keyed { block, event })
+}
+
+fn blame(fault: Fault) -> Error {
+    fault.blame(Blame::Upstream)
+}
+
+fn string<'a>(raw: Raw<'a>) -> Result<Text<'a>, Error> {
+    Text::of(raw).ok_or_else(|| Error::upstream(Kind::BadReply, "a delta is no well-formed string"))
+}
+
+/// What JavaScript takes for true: that is how SDKs test `error`.
+fn truthy(raw: Raw<'_>) -> bool {
+    !matches!(raw.text(), "null" | "false" | "\"\"" | "0")
+}
+
+impl<'a> Chunk<'a> {
+    fn of(mut walk: Walk<'a>) -> Result<Chunk<'a>, Fault> {
+        let mut chunk = Chunk::default();
+        while let Some((key, value)) = walk.next()? {
+            match key.as_ref() {
+                "id" => chunk.id = Some(value),
+                "model" => chunk.model = Some(value),
+                "created" => chunk.created = Some(value),
+                "service_tier" => chunk.tier = Some(value),
+                "choices" => chunk.choices = Some(value),
+                "usage" => chunk.usage = Some(value),
+                "x_groq" => chunk.groq = Some(value),
+                "error" => chunk.error = Some(value),
+                _ => {}
+            }
+        }
+        Ok(chunk)
+    }
+}
+
+impl<'a> Choice<'a> {
+    fn of(raw: Raw<'a>) -> Result<Choice<'a>, Fault> {
+        let mut choice = Choice::default();
+        let mut walk = raw.walk()?;
+        while let Some((key, value)) = walk.next()? {
+            match key.as_ref() {
+                "index" => choice.index = Some(value),
+                "delta" => choice.delta = Some(value),
+                "message" => choice.message = Some(value),
+                "finish_reason" => choice.finish_reason = Some(value),
+                "stop_reason" | "matched_stop" => choice.stop = Some(value),
+                "logprobs" => choice.logprobs = Some(value),
+                "usage" => choice.usage = Some(value),
+                _ => {}
+            }
+        }
+        Ok(choice)
+    }
+}
+
+impl<'a> Delta<'a> {
+    fn of(raw: Raw<'a>) -> Result<Delta<'a>, Fault> {
+        let mut delta = Delta::default();
+        let mut walk = raw.walk()?;
+        while let Some((key, value)) = walk.next()? {
+            match key.as_ref() {
+                "reasoning_content" => delta.reasoning_content = Some(value),
+                "reasoning" => delta.reasoning = Some(value),
+                "reasoning_details" => delta.details = Some(value),
+                "refusal" => delta.refusal = Some(value),
+                "content" => delta.content = Some(value),
+                "tool_calls" => delta.tool_calls = Some(value),
+                "function_call" => delta.function_call = Some(value),
+                "annotations" => delta.annotations = Some(value),
+                _ => {}
+            }
+        }
+        Ok(delta)
+    }
+}
+
+fn fragment<'a>(raw: Raw<'a>) -> Result<Fragment<'a>, Fault> {
+    let mut fragment = Fragment::default();
+    let mut walk = raw.walk()?;
+    while let Some((key, value)) = walk.next()? {
+        match key.as_ref() {
+            "index" => fragment.index = value.as_u64(),
+            "id" => fragment.id = Text::of(value).unwrap_or_default(),
+            "function" if value.kind() == JsonKind::Object => function(value, &mut fragment)?,
+            "custom" if value.kind() == JsonKind::Object => {
+                fragment.kind = Some(CallKind::Custom);
+                function(value, &mut fragment)?;
+            }
+            "extra_content" => fragment.signature = response::signature(&raw.as_object()?),
+            _ => {}
+        }
+    }
+    Ok(fragment)
+}
+
+/// The inside of a call: `name` with `arguments`, or with `input` for custom tools.
+fn function<'a>(raw: Raw<'a>, fragment: &mut Fragment<'a>) -> Result<(), Fault> {
+    let mut walk = raw.walk()?;
+    while let Some((key, value)) = walk.next()? {
+        match key.as_ref() {
+            "name" => fragment.name = Text::of(value).unwrap_or_default(),
+            "arguments" | "input" => {
+                fragment.arguments = response::arguments(value)
+                    .ok_or_else(|| Fault::bad("arguments are no well-formed string"))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
