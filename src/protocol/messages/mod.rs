@@ -13,11 +13,6 @@ use super::text::Text;
 use crate::wire::json::{self, Object, Raw};
 use std::borrow::Cow;
 
-/// The member, if it is there and is not `null`.
-fn given<'a>(object: &mut Object<'a>, key: &str) -> Option<Raw<'a>> {
-    object.take(key).filter(|value| !value.is_null())
-}
-
 /// The text that member is, if it is one.
 fn text_at<'a>(object: &Object<'a>, key: &str) -> Option<Text<'a>> {
     Text::of(object.get(key)?)

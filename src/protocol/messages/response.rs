@@ -1,7 +1,7 @@
 //! A whole answer, read from an upstream and written for a client (protocols.md 3.5, 7).
 
 use super::counts::{self, Counts};
-use super::{citation, ending, given, input_of, native_proof, search_query, signature, text_at};
+use super::{citation, ending, input_of, native_proof, search_query, signature, text_at};
 use crate::error::{Blame, Error, Kind};
 use crate::protocol::carrier;
 use crate::protocol::context::Context;
@@ -9,6 +9,7 @@ use crate::protocol::neutral::{
     Block, CallKind, Hosted, Opened, Owner, Proof, Reason, Reply, Start,
 };
 use crate::protocol::render::{Elements, Members};
+use crate::protocol::take;
 use crate::protocol::text::Text;
 use crate::protocol::{Made, Warnings, in_stream, says_error};
 use crate::wire::json::{JsonKind, Object, Raw};
@@ -25,7 +26,7 @@ pub fn read<'a>(
     if let Some(error) = says_error(&body) {
         return Err(in_stream(error));
     }
-    let Some(content) = given(&mut body, "content") else {
+    let Some(content) = take::raw(&mut body, "content") else {
         return Err(no_answer("content"));
     };
     let Some(ending) = ending::read(&body)? else {
@@ -35,7 +36,7 @@ pub fn read<'a>(
         warnings.add("stop_reason", "unknown");
     }
     let mut counts = Counts::default();
-    let usage = given(&mut body, "usage");
+    let usage = take::raw(&mut body, "usage");
     if let Some(usage) = usage {
         counts.merge(usage);
     }
@@ -79,7 +80,7 @@ fn read_block<'a>(mut block: Object<'a>, warnings: &mut Warnings) -> Option<Bloc
     match kind.as_ref() {
         "text" => {
             let text = text("text");
-            let citations = given(&mut block, "citations").and_then(|raw| raw.elements().ok());
+            let citations = take::raw(&mut block, "citations").and_then(|raw| raw.elements().ok());
             let annotations = citations.into_iter().flatten().filter_map(citation);
             let annotations: Vec<_> = annotations.collect();
             let says_something = !text.is_empty() || !annotations.is_empty();
@@ -104,7 +105,7 @@ fn read_block<'a>(mut block: Object<'a>, warnings: &mut Warnings) -> Option<Bloc
                 name: text("name"),
                 namespace: None,
             },
-            arguments: match given(&mut block, "input") {
+            arguments: match take::raw(&mut block, "input") {
                 // Some compatible servers send the text of the object instead.
                 Some(raw) if raw.kind() == JsonKind::String => Text::of(raw)?,
                 Some(raw) => Text::plain(raw.text()),
@@ -147,7 +148,7 @@ pub fn write(
         .any(|block| matches!(block, Block::Refusal(_)));
     let mut broken = false;
     Members::object(out, |m| {
-        m.str("id", &made.id("msg_", 0)).str("type", "message");
+        m.str("id", &id(reply, made)).str("type", "message");
         m.str("role", "assistant").text("model", &cx.model);
         m.array("content", |list| {
             for block in &reply.blocks {
@@ -165,6 +166,21 @@ pub fn write(
         return Err(broken_arguments());
     }
     Ok(())
+}
+
+/// `msg_` and the tail of the upstream's id, so that the two can be found together in logs; else an id of ours.
+fn id(reply: &Reply<'_>, made: &Made) -> String {
+    let upstream = reply.start.id.as_ref().map(Text::decode);
+    let tail = upstream
+        .as_deref()
+        .and_then(|id| id.split_once(['_', '-']))
+        .map_or("", |(_, tail)| tail);
+    let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if (8..=64).contains(&tail.len()) && tail.bytes().all(fine) {
+        format!("msg_{tail}")
+    } else {
+        made.id("msg_", 0)
+    }
 }
 
 /// The error for arguments that are no JSON object: a client of this protocol cannot be given them (protocols.md 7.5).

@@ -1,7 +1,7 @@
 //! Messages and their blocks, read in the order they came (protocols.md 3.3, 5.3). Nothing is paired, moved or merged here.
 
-use super::super::{given, text_at};
-use super::fields::{Place, cache_mark, flag, list, object, optional, required, text};
+use super::super::text_at;
+use super::fields::{Place, cache_mark, flag, optional, required};
 use super::{read, tools};
 use crate::error::Error;
 use crate::protocol::adapt::{document_text, refuse, wrong};
@@ -9,6 +9,7 @@ use crate::protocol::neutral::{
     Cache, Call, CallKind, File, Image, Owner, Part, Reasoning, Request, Role, Source, TextPart,
     ToolResult,
 };
+use crate::protocol::take;
 use crate::protocol::text::Text;
 use crate::protocol::{Warnings, carrier};
 use crate::wire::json::{JsonKind, Object, Raw};
@@ -16,12 +17,12 @@ use crate::wire::json::{JsonKind, Object, Raw};
 /// The top-level `system`: a string or text blocks.
 pub(super) fn system<'a>(request: &mut Request<'a>, raw: Raw<'a>) -> Result<(), Error> {
     if raw.kind() == JsonKind::String {
-        request.push_system(text(raw, "system")?, None);
+        request.push_system(take::as_text(raw, "system")?, None);
         return Ok(());
     }
-    for (at, block) in list(raw, "system")?.enumerate() {
+    for (at, block) in take::as_array(raw, "system")?.enumerate() {
         let place = |key: &str| format!("system[{at}].{key}");
-        let mut block = object(block, format_args!("system[{at}]"))?;
+        let mut block = take::as_object(block, &format!("system[{at}]"))?;
         let kind = required(&mut block, "type", place)?;
         if !kind.is("text") {
             return Err(refuse(
@@ -42,9 +43,9 @@ pub(super) fn messages<'a>(
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
     let mut messages = Vec::new();
-    for (at, raw) in list(raw, "messages")?.enumerate() {
+    for (at, raw) in take::as_array(raw, "messages")?.enumerate() {
         let place = Place::message(at);
-        let mut message = object(raw, place)?;
+        let mut message = take::as_object(raw, &place.to_string())?;
         let word = required(&mut message, "role", |key| place.of(key))?;
         let role = match word.decode().as_ref() {
             "user" => Role::User,
@@ -59,17 +60,17 @@ pub(super) fn messages<'a>(
     let last_user = messages.iter().rposition(|(role, _)| *role == Role::User);
     for (at, (role, mut message)) in messages.into_iter().enumerate() {
         let place = Place::message(at);
-        let content = given(&mut message, "content");
+        let content = take::raw(&mut message, "content");
         match (role, content) {
             (Role::System, content) => {
-                if let Some(config) = given(&mut message, "output_config") {
-                    let mut config = object(config, place.of("output_config"))?;
+                if let Some(config) = take::raw(&mut message, "output_config") {
+                    let mut config = take::as_object(config, &place.of("output_config"))?;
                     if let Some(word) = optional(&mut config, "effort", |key| place.of(key))? {
                         read::effort(request, &word, warnings);
                     }
                 }
                 // Such a text is shown for one user turn only: Claude does not see it in later requests either.
-                let clear_at = given(&mut message, "clear_at").and_then(Raw::as_str);
+                let clear_at = take::raw(&mut message, "clear_at").and_then(Raw::as_str);
                 let passed = clear_at.as_deref() == Some("next_user_message")
                     && last_user.is_some_and(|last| last > at);
                 if let Some(content) = content.filter(|_| !passed) {
@@ -78,11 +79,11 @@ pub(super) fn messages<'a>(
             }
             (_, None) => {}
             (_, Some(content)) if content.kind() == JsonKind::String => {
-                let text = text(content, place.of("content"))?;
+                let text = take::as_text(content, &place.of("content"))?;
                 request.push(role, Part::text(text));
             }
             (_, Some(content)) => {
-                for (index, raw) in list(content, place.of("content"))?.enumerate() {
+                for (index, raw) in take::as_array(content, &place.of("content"))?.enumerate() {
                     block(request, role, raw, place.at(index), warnings)?;
                 }
             }
@@ -94,12 +95,12 @@ pub(super) fn messages<'a>(
 /// A `system` message: text, and tools that come and go. All tools are offered all the time, so that those are only told.
 fn late_system<'a>(request: &mut Request<'a>, content: Raw<'a>, place: Place) -> Result<(), Error> {
     if content.kind() == JsonKind::String {
-        request.push_system(text(content, place.of("content"))?, None);
+        request.push_system(take::as_text(content, &place.of("content"))?, None);
         return Ok(());
     }
-    for (index, raw) in list(content, place.of("content"))?.enumerate() {
+    for (index, raw) in take::as_array(content, &place.of("content"))?.enumerate() {
         let place = place.at(index);
-        let mut block = object(raw, place)?;
+        let mut block = take::as_object(raw, &place.to_string())?;
         let cache = cache_mark(&mut block);
         let kind = required(&mut block, "type", |key| place.of(key))?;
         let told = match kind.decode().as_ref() {
@@ -120,11 +121,11 @@ fn tool_change<'a>(
     change: &str,
     place: Place,
 ) -> Result<Text<'static>, Error> {
-    let Some(tool) = given(block, "tool") else {
+    let Some(tool) = take::raw(block, "tool") else {
         return Err(wrong(place.of("tool"), "is required"));
     };
-    let mut tool = object(tool, place.of("tool"))?;
-    let name = match given(&mut tool, "definition") {
+    let mut tool = take::as_object(tool, &place.of("tool"))?;
+    let name = match take::raw(&mut tool, "definition") {
         Some(definition) => {
             let tool = tools::read_one(definition, &place.of("tool"), &mut Vec::new())?;
             let name = tool.name.clone();
@@ -153,7 +154,7 @@ fn block<'a>(
     place: Place,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    let mut block = object(raw, place)?;
+    let mut block = take::as_object(raw, &place.to_string())?;
     let kind = required(&mut block, "type", |key| place.of(key))?;
     let kind = kind.decode();
     let user = role == Role::User;
@@ -246,7 +247,7 @@ fn visible<'a>(
             Ok(vec![Part::Text(TextPart { text, cache })])
         }
         "image" => {
-            if let Some(raw) = given(&mut block, "transformations")
+            if let Some(raw) = take::raw(&mut block, "transformations")
                 && raw.as_object().is_ok_and(|wishes| !wishes.is_empty())
             {
                 warnings.add("image.transformations", "unsupported");
@@ -275,10 +276,10 @@ fn unknown(place: Place, kind: &str) -> Error {
 /// Where the bytes of a picture or a PDF are.
 fn source<'a>(block: &mut Object<'a>, place: String) -> Result<Source<'a>, Error> {
     let at = |key: &str| format!("{place}.{key}");
-    let Some(source) = given(block, "source") else {
+    let Some(source) = take::raw(block, "source") else {
         return Err(wrong(place, "is required"));
     };
-    let mut source = object(source, &place)?;
+    let mut source = take::as_object(source, &place)?;
     let kind = required(&mut source, "type", at)?;
     match kind.decode().as_ref() {
         "base64" => Ok(Source::Data {
@@ -318,13 +319,13 @@ fn document<'a>(
         }
         (Some("content"), Some(mut source)) => {
             let place = place.of("source.content");
-            match given(&mut source, "content") {
+            match take::raw(&mut source, "content") {
                 None => return Err(wrong(place, "is required")),
-                Some(raw) if raw.kind() == JsonKind::String => text(raw, place)?,
+                Some(raw) if raw.kind() == JsonKind::String => take::as_text(raw, &place)?,
                 Some(raw) => {
                     let mut texts = Vec::new();
-                    for raw in list(raw, &place)? {
-                        let mut block = object(raw, &place)?;
+                    for raw in take::as_array(raw, &place)? {
+                        let mut block = take::as_object(raw, &place)?;
                         let kind = required(&mut block, "type", |_| place.clone())?;
                         if kind.is("image") {
                             pictures.push(Part::Image(Image {
@@ -370,9 +371,9 @@ fn search_result<'a>(
         line.push(&source);
         texts.push(line);
     }
-    if let Some(content) = given(&mut block, "content") {
-        for raw in list(content, at("content"))? {
-            let mut block = object(raw, at("content"))?;
+    if let Some(content) = take::raw(&mut block, "content") {
+        for raw in take::as_array(content, &at("content"))? {
+            let mut block = take::as_object(raw, &at("content"))?;
             texts.push(required(&mut block, "text", |_| at("content"))?);
         }
     }
@@ -382,10 +383,10 @@ fn search_result<'a>(
 
 /// Who asks for citations gets them or an error: they are part of the answer's shape.
 fn refuse_citations(block: &mut Object<'_>, place: Place) -> Result<(), Error> {
-    let Some(citations) = given(block, "citations") else {
+    let Some(citations) = take::raw(block, "citations") else {
         return Ok(());
     };
-    let mut citations = object(citations, place.of("citations"))?;
+    let mut citations = take::as_object(citations, &place.of("citations"))?;
     if flag(&mut citations, "enabled", |_| place.of("citations"))? == Some(true) {
         return Err(refuse(
             place.of("citations"),
@@ -398,7 +399,7 @@ fn refuse_citations(block: &mut Object<'_>, place: Place) -> Result<(), Error> {
 fn call<'a>(mut block: Object<'a>, place: Place) -> Result<Call<'a>, Error> {
     let at = |key: &str| place.of(key);
     refuse_caller(&mut block, place)?;
-    let arguments = match given(&mut block, "input") {
+    let arguments = match take::raw(&mut block, "input") {
         None => Text::constant("{}"),
         Some(input) if input.kind() == JsonKind::Object => Text::plain(input.text()),
         Some(_) => return Err(wrong(at("input"), "an object was expected")),
@@ -414,16 +415,16 @@ fn call<'a>(mut block: Object<'a>, place: Place) -> Result<Call<'a>, Error> {
 
 /// Calls by programs and of toolsets have no counterpart.
 fn refuse_caller(block: &mut Object<'_>, place: Place) -> Result<(), Error> {
-    if given(block, "toolset_name").is_some() {
+    if take::raw(block, "toolset_name").is_some() {
         return Err(refuse(
             place.of("toolset_name"),
             "the upstream has no toolsets",
         ));
     }
-    let Some(caller) = given(block, "caller") else {
+    let Some(caller) = take::raw(block, "caller") else {
         return Ok(());
     };
-    let caller = object(caller, place.of("caller"))?;
+    let caller = take::as_object(caller, &place.of("caller"))?;
     if caller.get("type").and_then(Raw::as_str).as_deref() != Some("direct") {
         return Err(refuse(
             place.of("caller"),
@@ -441,15 +442,15 @@ fn result<'a>(
     let at = |key: &str| place.of(key);
     refuse_caller(&mut block, place)?;
     let mut parts = Vec::new();
-    match given(&mut block, "content") {
+    match take::raw(&mut block, "content") {
         None => {}
         Some(raw) if raw.kind() == JsonKind::String => {
-            parts.push(Part::text(text(raw, at("content"))?));
+            parts.push(Part::text(take::as_text(raw, &at("content"))?));
         }
         Some(raw) => {
-            for (index, raw) in list(raw, at("content"))?.enumerate() {
+            for (index, raw) in take::as_array(raw, &at("content"))?.enumerate() {
                 let place = place.at(index);
-                let mut inner = object(raw, place)?;
+                let mut inner = take::as_object(raw, &place.to_string())?;
                 let kind = required(&mut inner, "type", |key| place.of(key))?;
                 if kind.is("tool_reference") {
                     let name = required(&mut inner, "tool_name", |key| place.of(key))?;

@@ -1,11 +1,11 @@
 //! Members of a client's objects as the types they have to be, and where they stand for the error that says otherwise.
 
-use super::super::given;
 use crate::error::Error;
 use crate::protocol::adapt::wrong;
 use crate::protocol::neutral::Cache;
+use crate::protocol::take;
 use crate::protocol::text::Text;
-use crate::wire::json::{Elements, Object, Raw};
+use crate::wire::json::Object;
 use std::fmt;
 
 /// Where a block stands: `messages[3].content[0]`, or inside a tool result `messages[3].content[0].content[1]`.
@@ -55,33 +55,13 @@ impl fmt::Display for Place {
     }
 }
 
-/// The object that value is.
-pub(super) fn object<'a>(raw: Raw<'a>, at: impl fmt::Display) -> Result<Object<'a>, Error> {
-    raw.as_object()
-        .map_err(|fault| wrong(at.to_string(), fault.message))
-}
-
-/// The elements of the array that value is.
-pub(super) fn list<'a>(raw: Raw<'a>, at: impl fmt::Display) -> Result<Elements<'a>, Error> {
-    raw.elements()
-        .map_err(|fault| wrong(at.to_string(), fault.message))
-}
-
-/// The text that value is.
-pub(super) fn text<'a>(raw: Raw<'a>, at: impl fmt::Display) -> Result<Text<'a>, Error> {
-    Text::of(raw).ok_or_else(|| wrong(at.to_string(), "a string was expected"))
-}
-
 /// The text that member has to be.
 pub(super) fn required<'a>(
     object: &mut Object<'a>,
     key: &str,
     at: impl Fn(&str) -> String,
 ) -> Result<Text<'a>, Error> {
-    match given(object, key) {
-        Some(raw) => text(raw, at(key)),
-        None => Err(wrong(at(key), "is required")),
-    }
+    optional(object, key, &at)?.ok_or_else(|| wrong(at(key), "is required"))
 }
 
 /// The text that member may be.
@@ -90,7 +70,13 @@ pub(super) fn optional<'a>(
     key: &str,
     at: impl Fn(&str) -> String,
 ) -> Result<Option<Text<'a>>, Error> {
-    given(object, key).map(|raw| text(raw, at(key))).transpose()
+    match take::raw(object, key) {
+        None => Ok(None),
+        Some(raw) => match Text::of(raw) {
+            None => take::as_text(raw, &at(key)).map(Some),
+            text => Ok(text),
+        },
+    }
 }
 
 /// The `true` or `false` that member may be.
@@ -99,7 +85,7 @@ pub(super) fn flag(
     key: &str,
     at: impl Fn(&str) -> String,
 ) -> Result<Option<bool>, Error> {
-    let Some(raw) = given(object, key) else {
+    let Some(raw) = take::raw(object, key) else {
         return Ok(None);
     };
     match raw.as_bool() {
@@ -114,13 +100,9 @@ pub(super) fn count(
     key: &str,
     at: impl Fn(&str) -> String,
 ) -> Result<Option<u64>, Error> {
-    let Some(raw) = given(object, key) else {
-        return Ok(None);
-    };
-    match raw.as_u64() {
-        Some(number) => Ok(Some(number)),
-        None => Err(wrong(at(key), "a whole number was expected")),
-    }
+    take::raw(object, key)
+        .map(|raw| take::as_count(raw, &at(key)))
+        .transpose()
 }
 
 /// A field's own name, for those of the top level.
@@ -130,7 +112,7 @@ pub(super) fn top(key: &str) -> String {
 
 /// The mark that the prompt up to here should be cached. Only a hint: one that is not understood is none.
 pub(super) fn cache_mark(object: &mut Object<'_>) -> Option<Cache> {
-    let mark = given(object, "cache_control")?.as_object().ok()?;
+    let mark = take::raw(object, "cache_control")?.as_object().ok()?;
     if mark.get("type")?.as_str()? != "ephemeral" {
         return None;
     }

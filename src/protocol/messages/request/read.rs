@@ -1,12 +1,12 @@
 //! What a client asks: each field's fate is the table of protocols.md 6.3. Blocks are read in `content`, tools in `tools`.
 
-use super::super::given;
-use super::fields::{count, flag, list, object, optional, required, text, top};
+use super::fields::{count, flag, optional, required, top};
 use super::{content, tools};
 use crate::error::Error;
 use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::effort::{Effort, Thinking};
 use crate::protocol::neutral::{Format, Named, Request};
+use crate::protocol::take;
 use crate::protocol::text::Text;
 use crate::protocol::{Protocol, Warnings};
 use crate::wire::json::{JsonKind, Object, Raw};
@@ -39,46 +39,46 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
         field: "max_tokens",
         value,
     });
-    if let Some(system) = given(&mut body, "system") {
+    if let Some(system) = take::raw(&mut body, "system") {
         content::system(&mut request, system)?;
     }
-    let Some(messages) = given(&mut body, "messages") else {
+    let Some(messages) = take::raw(&mut body, "messages") else {
         return Err(wrong("messages", "is required"));
     };
-    let hosted = match given(&mut body, "tools") {
+    let hosted = match take::raw(&mut body, "tools") {
         Some(list) => tools::read(&mut request, list)?,
         None => Vec::new(),
     };
     content::messages(&mut request, messages, warnings)?;
-    if let Some(choice) = given(&mut body, "tool_choice") {
+    if let Some(choice) = take::raw(&mut body, "tool_choice") {
         tools::read_choice(&mut request, choice, &hosted)?;
     }
     sampling(&mut request, &mut body)?;
     request.stream = flag(&mut body, "stream", top)?.unwrap_or(false);
-    if let Some(thinking) = given(&mut body, "thinking") {
+    if let Some(thinking) = take::raw(&mut body, "thinking") {
         self::thinking(&mut request, thinking)?;
     }
     output(&mut request, &mut body, warnings)?;
-    if let Some(metadata) = given(&mut body, "metadata") {
-        let mut metadata = object(metadata, "metadata")?;
+    if let Some(metadata) = take::raw(&mut body, "metadata") {
+        let mut metadata = take::as_object(metadata, "metadata")?;
         request.user_id = optional(&mut metadata, "user_id", |key| format!("metadata.{key}"))?;
     }
     request.tier = optional(&mut body, "service_tier", top)?;
-    if let Some(speed) = given(&mut body, "speed")
+    if let Some(speed) = take::raw(&mut body, "speed")
         && speed.as_str().as_deref() != Some("standard")
     {
         warnings.add("speed", "unsupported");
     }
-    if given(&mut body, "safeguards").is_some() {
+    if take::raw(&mut body, "safeguards").is_some() {
         // Claude Code's automatic mode; refused, it would only repeat the request without.
         warnings.add("safeguards", "unsupported");
     }
-    if let Some(servers) = given(&mut body, "mcp_servers")
-        && list(servers, "mcp_servers")?.next().is_some()
+    if let Some(servers) = take::raw(&mut body, "mcp_servers")
+        && take::as_array(servers, "mcp_servers")?.next().is_some()
     {
         request.mcp_servers = Some(servers);
     }
-    if let Some(management) = given(&mut body, "context_management") {
+    if let Some(management) = take::raw(&mut body, "context_management") {
         context_management(&mut request, management, warnings)?;
     }
     request.unknown = body.rest().map(|(key, _)| key).collect();
@@ -95,12 +95,12 @@ fn refuse_state(body: &mut Object<'_>) -> Result<(), Error> {
         ),
         ("compaction", "the upstream cannot compact a conversation"),
     ] {
-        if given(body, field).is_some() {
+        if take::raw(body, field).is_some() {
             return Err(refuse(field, reason));
         }
     }
-    if let Some(thread) = given(body, "thread") {
-        let thread = object(thread, "thread")?;
+    if let Some(thread) = take::raw(body, "thread") {
+        let thread = take::as_object(thread, "thread")?;
         if thread.get("type").and_then(Raw::as_str).as_deref() != Some("create") {
             return Err(refuse(
                 "thread",
@@ -108,8 +108,8 @@ fn refuse_state(body: &mut Object<'_>) -> Result<(), Error> {
             ));
         }
     }
-    if let Some(policy) = given(body, "billing_policy") {
-        let policy = object(policy, "billing_policy")?;
+    if let Some(policy) = take::raw(body, "billing_policy") {
+        let policy = take::as_object(policy, "billing_policy")?;
         if policy.get("bill_to").and_then(Raw::as_str).as_deref() == Some("user_profile") {
             return Err(refuse(
                 "billing_policy",
@@ -121,16 +121,16 @@ fn refuse_state(body: &mut Object<'_>) -> Result<(), Error> {
 }
 
 fn sampling<'a>(request: &mut Request<'a>, body: &mut Object<'a>) -> Result<(), Error> {
-    let mut number = |key: &'static str| match given(body, key) {
+    let mut number = |key: &'static str| match take::raw(body, key) {
         Some(raw) if raw.kind() != JsonKind::Number => Err(wrong(key, "a number was expected")),
         found => Ok(found),
     };
     request.temperature = number("temperature")?;
     request.top_p = number("top_p")?;
     request.top_k = number("top_k")?;
-    if let Some(stops) = given(body, "stop_sequences") {
-        for (at, stop) in list(stops, "stop_sequences")?.enumerate() {
-            let stop = text(stop, format_args!("stop_sequences[{at}]"))?;
+    if let Some(stops) = take::raw(body, "stop_sequences") {
+        for (at, stop) in take::as_array(stops, "stop_sequences")?.enumerate() {
+            let stop = take::as_text(stop, &format!("stop_sequences[{at}]"))?;
             request.stops.push(stop);
         }
     }
@@ -138,7 +138,7 @@ fn sampling<'a>(request: &mut Request<'a>, body: &mut Object<'a>) -> Result<(), 
 }
 
 fn thinking<'a>(request: &mut Request<'a>, raw: Raw<'a>) -> Result<(), Error> {
-    let mut thinking = object(raw, "thinking")?;
+    let mut thinking = take::as_object(raw, "thinking")?;
     let at = |key: &str| format!("thinking.{key}");
     let kind = required(&mut thinking, "type", at)?;
     let mode = match kind.decode().as_ref() {
@@ -171,18 +171,18 @@ fn output<'a>(
     body: &mut Object<'a>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    if let Some(format) = given(body, "output_format") {
+    if let Some(format) = take::raw(body, "output_format") {
         request.format = self::format(format, "output_format")?;
     }
-    let Some(config) = given(body, "output_config") else {
+    let Some(config) = take::raw(body, "output_config") else {
         return Ok(());
     };
-    let mut config = object(config, "output_config")?;
+    let mut config = take::as_object(config, "output_config")?;
     let at = |key: &str| format!("output_config.{key}");
     if let Some(word) = optional(&mut config, "effort", at)? {
         effort(request, &word, warnings);
     }
-    if let Some(format) = given(&mut config, "format") {
+    if let Some(format) = take::raw(&mut config, "format") {
         request.format = self::format(format, "output_config.format")?;
     }
     config.take("task_budget");
@@ -201,12 +201,13 @@ pub(super) fn effort(request: &mut Request<'_>, word: &Text<'_>, warnings: &mut 
 }
 
 fn format<'a>(raw: Raw<'a>, field: &'static str) -> Result<Format<'a>, Error> {
-    let mut format = object(raw, field)?;
+    let mut format = take::as_object(raw, field)?;
     let kind = required(&mut format, "type", |key| format!("{field}.{key}"))?;
     if !kind.is("json_schema") {
         return Err(wrong(field, "only the type json_schema is known"));
     }
-    let schema = given(&mut format, "schema").filter(|schema| schema.kind() == JsonKind::Object);
+    let schema =
+        take::raw(&mut format, "schema").filter(|schema| schema.kind() == JsonKind::Object);
     let Some(schema) = schema else {
         return Err(wrong(format!("{field}.schema"), "an object was expected"));
     };
@@ -224,12 +225,12 @@ fn context_management<'a>(
     raw: Raw<'a>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    let mut management = object(raw, "context_management")?;
-    let Some(edits) = given(&mut management, "edits") else {
+    let mut management = take::as_object(raw, "context_management")?;
+    let Some(edits) = take::raw(&mut management, "edits") else {
         return Ok(());
     };
-    for edit in list(edits, "context_management.edits")? {
-        let edit = object(edit, "context_management.edits")?;
+    for edit in take::as_array(edits, "context_management.edits")? {
+        let edit = take::as_object(edit, "context_management.edits")?;
         let kind = edit.get("type").and_then(Raw::as_str).unwrap_or_default();
         if kind.starts_with("compact") {
             request.compaction = Some(raw);

@@ -1,11 +1,12 @@
 //! Tools and the choice among them, read and written (protocols.md 3.4, 5.7, 5.8).
 
-use super::super::{given, text_at};
-use super::fields::{cache_mark, count, flag, list, object, optional, required};
+use super::super::text_at;
+use super::fields::{cache_mark, count, flag, optional, required};
 use crate::error::Error;
 use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::neutral::{Builtin, Choice, Request, Tool, ToolKind, ToolName, WebSearch};
 use crate::protocol::render::Members;
+use crate::protocol::take;
 use crate::protocol::text::Text;
 use crate::wire::json::{JsonKind, Object, Raw};
 
@@ -15,7 +16,7 @@ pub(super) type Hosted<'a> = (Text<'a>, Text<'a>);
 /// Reads `tools`.
 pub(super) fn read<'a>(request: &mut Request<'a>, raw: Raw<'a>) -> Result<Vec<Hosted<'a>>, Error> {
     let mut hosted = Vec::new();
-    for (at, raw) in list(raw, "tools")?.enumerate() {
+    for (at, raw) in take::as_array(raw, "tools")?.enumerate() {
         let tool = read_one(raw, &format!("tools[{at}]"), &mut hosted)?;
         request.tools.push(tool);
     }
@@ -28,10 +29,10 @@ pub(super) fn read_one<'a>(
     place: &str,
     hosted: &mut Vec<Hosted<'a>>,
 ) -> Result<Tool<'a>, Error> {
-    let mut tool = object(raw, place)?;
+    let mut tool = take::as_object(raw, place)?;
     let at = |key: &str| format!("{place}.{key}");
-    if let Some(callers) = given(&mut tool, "allowed_callers") {
-        let mut callers = list(callers, at("allowed_callers"))?;
+    if let Some(callers) = take::raw(&mut tool, "allowed_callers") {
+        let mut callers = take::as_array(callers, &at("allowed_callers"))?;
         if !callers.any(|caller| caller.as_str().as_deref() == Some("direct")) {
             return Err(refuse(
                 at("allowed_callers"),
@@ -96,7 +97,7 @@ fn function<'a>(
     at: impl Fn(&str) -> String + Copy,
     cache: Option<crate::protocol::neutral::Cache>,
 ) -> Result<Tool<'a>, Error> {
-    let parameters = match given(&mut tool, "input_schema") {
+    let parameters = match take::raw(&mut tool, "input_schema") {
         Some(schema) if schema.kind() != JsonKind::Object => {
             return Err(wrong(at("input_schema"), "an object was expected"));
         }
@@ -118,7 +119,7 @@ fn web_search<'a>(
     tool: &mut Object<'a>,
     at: impl Fn(&str) -> String + Copy,
 ) -> Result<WebSearch<'a>, Error> {
-    let mut of_kind = |key: &str, kind: JsonKind| match given(tool, key) {
+    let mut of_kind = |key: &str, kind: JsonKind| match take::raw(tool, key) {
         Some(raw) if raw.kind() != kind => {
             Err(wrong(at(key), format!("{} was expected", kind.name())))
         }
@@ -142,7 +143,7 @@ pub(super) fn read_choice<'a>(
     raw: Raw<'a>,
     hosted: &[Hosted<'a>],
 ) -> Result<(), Error> {
-    let mut choice = object(raw, "tool_choice")?;
+    let mut choice = take::as_object(raw, "tool_choice")?;
     let at = |key: &str| format!("tool_choice.{key}");
     let kind = required(&mut choice, "type", at)?;
     request.choice = Some(match kind.decode().as_ref() {
@@ -264,7 +265,7 @@ pub(super) fn write_mcp(request: &Request<'_>, m: &mut Members<'_>) -> Result<bo
         let ToolKind::Mcp(raw) = tool.kind else {
             continue;
         };
-        let server = object(raw, "tools")?;
+        let server = take::as_object(raw, "tools")?;
         let approval = server.get("require_approval").and_then(Raw::as_str);
         if approval.as_deref() != Some("never") {
             return Err(refuse(

@@ -1,22 +1,11 @@
 use super::*;
-use crate::protocol::{Caps, Protocol, convert_response, replay};
+use crate::protocol::testing::{self, made};
+use crate::protocol::{Protocol, convert_response, replay};
 use crate::wire::Dice;
 use crate::wire::json;
 
 fn cx() -> Context {
-    Context::bare(
-        Protocol::Messages,
-        Protocol::Messages,
-        "client-model",
-        Caps::default(),
-    )
-}
-
-fn made() -> Made {
-    Made {
-        now_unix_s: 1_790_000_000,
-        random: [7; 16],
-    }
+    testing::cx(Protocol::Messages, Protocol::Messages)
 }
 
 fn reply(json: &str) -> Result<(Reply<'_>, Warnings), Error> {
@@ -116,6 +105,20 @@ fn searches_citations_and_what_is_unknown() {
     assert_eq!(reply.usage, None);
     let header = warnings.header().unwrap();
     assert_eq!(header, "stop_reason:unknown,hologram:dropped");
+}
+
+#[test]
+fn ids_keep_their_tail_when_it_is_long_enough() {
+    let named = |id: &str| {
+        let json = format!(r#"{{"id":"{id}","content":[],"stop_reason":"end_turn"}}"#);
+        let body = round(&json).unwrap();
+        body.split('"').nth(3).unwrap().to_owned()
+    };
+    assert_eq!(named("chatcmpl-0123456789"), "msg_0123456789");
+    let ours = made().id("msg_", 0);
+    assert_eq!(named("chatcmpl-7"), ours);
+    assert_eq!(named("resp_0123456789 x"), ours);
+    assert_eq!(named(""), ours);
 }
 
 #[test]

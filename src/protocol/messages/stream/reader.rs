@@ -2,13 +2,14 @@
 //! the end of a block (its signature, the query of a search) is held until then.
 
 use super::super::counts::Counts;
-use super::super::{citation, ending, given, native_proof, search_query, text_at};
+use super::super::{citation, ending, native_proof, search_query, text_at};
 use crate::error::{Blame, Error, Kind};
 use crate::protocol::balance::Balance;
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{
     BlockKey, CallKind, Event, Finish, Hosted, Keyed, Open, Opened, Piece, Sink, Start,
 };
+use crate::protocol::take;
 use crate::protocol::text::Text;
 use crate::protocol::{in_stream, says_error, truncated};
 use crate::wire::json::{JsonKind, Object, Raw};
@@ -113,19 +114,20 @@ impl Reader {
         };
         match kind.as_ref() {
             "message_start" => {
-                let message = given(&mut frame, "message");
+                let message = take::raw(&mut frame, "message");
                 let message = message.and_then(|raw| raw.as_object().ok());
                 self.message_start(message, out)
             }
             "content_block_start" => {
-                let block = given(&mut frame, "content_block").and_then(|raw| raw.as_object().ok());
+                let block =
+                    take::raw(&mut frame, "content_block").and_then(|raw| raw.as_object().ok());
                 match block {
                     Some(block) => self.block_start(index_of(&frame), block, out),
                     None => Err(nonsense("begins a block without one")),
                 }
             }
             "content_block_delta" => {
-                let delta = given(&mut frame, "delta").and_then(|raw| raw.as_object().ok());
+                let delta = take::raw(&mut frame, "delta").and_then(|raw| raw.as_object().ok());
                 match delta {
                     Some(delta) => self.any_delta(index_of(&frame), &delta, out),
                     None => Ok(()),
@@ -207,7 +209,7 @@ impl Reader {
 
     fn message_delta(&mut self, mut frame: Object<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
         self.begin(out)?;
-        if let Some(delta) = given(&mut frame, "delta").and_then(|raw| raw.as_object().ok())
+        if let Some(delta) = take::raw(&mut frame, "delta").and_then(|raw| raw.as_object().ok())
             && let Some(ending) = ending::read(&delta)?
         {
             self.finish = Some(ending.finish.into_owned());

@@ -1,55 +1,24 @@
 //! Streams of this protocol through both halves. Each runs whole, in every split in two, and byte by byte.
 
 use super::*;
-use crate::protocol::{Caps, Collector, Context, Made, Protocol, Translator, Warnings};
-use crate::wire::Dice;
-use crate::wire::json;
+use crate::protocol::testing::{self, check_stream, made, messages_lines, transcript};
+use crate::protocol::{Collector, Context, Protocol, Translator, Warnings};
 
 const START: &str = r#"{"type":"message_start","message":{"id":"msg_01U","type":"message","role":"assistant","model":"up-model","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":20,"cache_creation_input_tokens":0,"cache_read_input_tokens":100,"output_tokens":1}}}"#;
 const STOP: &str = r#"{"type":"message_stop"}"#;
 
-/// Transcript U-M of protocols.md 8.9.
-const CITIES: [&str; 22] = [
-    START,
-    r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
-    r#"{"type":"ping"}"#,
-    r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Need both "}}"#,
-    r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"cities."}}"#,
-    r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"EqQBSIG"}}"#,
-    r#"{"type":"content_block_stop","index":0}"#,
-    r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#,
-    r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"Checking "}}"#,
-    r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"both."}       }"#,
-    r#"{"type":"content_block_stop","index":1}"#,
-    r#"{"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"toolu_A","name":"get_weather","input":{}}}"#,
-    r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":""}}"#,
-    r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"city\":"}}"#,
-    r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"\"Paris\"}"}}"#,
-    r#"{"type":"content_block_stop","index":2}"#,
-    r#"{"type":"content_block_start","index":3,"content_block":{"type":"tool_use","id":"toolu_B","name":"get_weather","input":{}}}"#,
-    r#"{"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"{\"city\":"}}"#,
-    r#"{"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"\"Rome\"}"}}"#,
-    r#"{"type":"content_block_stop","index":3}"#,
-    r#"{"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":20,"cache_creation_input_tokens":0,"cache_read_input_tokens":100,"output_tokens":60,"output_tokens_details":{"thinking_tokens":15}}}"#,
-    STOP,
-];
-
-fn cx() -> Context {
-    let mut cx = Context::bare(
-        Protocol::Messages,
-        Protocol::Messages,
-        "client-model",
-        Caps::default(),
-    );
-    cx.estimate = 118;
-    cx
+/// Transcript U-M of protocols.md 8.9, frame by frame.
+fn cities() -> Vec<&'static str> {
+    let lines = transcript(Protocol::Messages).lines();
+    lines
+        .filter_map(|line| line.strip_prefix("data: "))
+        .collect()
 }
 
-fn made() -> Made {
-    Made {
-        now_unix_s: 1_790_000_000,
-        random: [7; 16],
-    }
+fn cx() -> Context {
+    let mut cx = testing::cx(Protocol::Messages, Protocol::Messages);
+    cx.estimate = 118;
+    cx
 }
 
 /// The frames with their `event` lines.
@@ -63,41 +32,10 @@ fn sse(frames: &[&str]) -> String {
         .collect()
 }
 
-/// What the client gets; an error ends in the error event, as in the gateway.
-fn run<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> String {
-    let mut translator = Translator::new(Protocol::Messages, Protocol::Messages, cx(), made());
-    let mut out = Vec::new();
-    let go = || {
-        for piece in pieces {
-            translator.feed(piece, &mut out)?;
-        }
-        translator.finish(&mut out)
-    };
-    if let Err(error) = go() {
-        translator.fail(&error, &mut out);
-    }
-    String::from_utf8(out).unwrap()
-}
-
-/// The client's frames without `event` lines, our id as `msg_g1`; the same however the bytes are cut.
+/// What the client gets, however the bytes are cut.
 fn check(stream: &str) -> Vec<String> {
-    let bytes = stream.as_bytes();
-    let whole = run([bytes]);
-    for at in 0..=bytes.len() {
-        let (head, tail) = bytes.split_at(at);
-        assert_eq!(run([head, tail]), whole, "cut at {at}");
-    }
-    assert_eq!(run(bytes.chunks(1)), whole, "byte by byte");
-    let mut lines = Vec::new();
-    for event in whole.split_terminator("\n\n") {
-        let (name, data) = event.split_once('\n').unwrap();
-        let data = data.strip_prefix("data: ").unwrap();
-        json::validate(data.as_bytes()).unwrap();
-        let kind = data.split('"').nth(3).unwrap();
-        assert_eq!(name.strip_prefix("event: "), Some(kind));
-        lines.push(data.replace(&made().id("msg_", 0), "msg_g1"));
-    }
-    lines
+    let outcome = check_stream(Protocol::Messages, Protocol::Messages, &cx(), stream);
+    messages_lines(&outcome.out)
 }
 
 fn frames(frames: &[&str]) -> Vec<String> {
@@ -119,11 +57,11 @@ fn inside(middle: &[&str], reason: &str) -> Vec<String> {
 
 #[test]
 fn the_transcript_goes_through_both_halves() {
-    let lines = frames(&CITIES);
-    let mut expected: Vec<String> = CITIES
+    let lines = frames(&cities());
+    let mut expected: Vec<String> = cities()
         .iter()
         .filter(|frame| !frame.contains("ping") && !frame.contains(r#""partial_json":"""#))
-        .map(|frame| frame.replace(" ".repeat(7).as_str(), ""))
+        .map(|frame| (*frame).to_owned())
         .collect();
     expected[0] = r#"{"type":"message_start","message":{"id":"msg_g1","type":"message","role":"assistant","model":"client-model","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":118,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":1}}}"#.to_owned();
     assert_eq!(lines, expected);
@@ -131,14 +69,14 @@ fn the_transcript_goes_through_both_halves() {
 
 #[test]
 fn case_25_every_framing_gives_the_same() {
-    let clean = frames(&CITIES);
-    let text = sse(&CITIES);
+    let clean = frames(&cities());
+    let text = sse(&cities());
     let odd = format!("\u{feff}: hello\n{}", text.replace("data: ", "data:"));
     assert_eq!(check(&odd.replace('\n', "\r\n")), clean);
     assert_eq!(check(&odd.replace('\n', "\r")), clean);
     assert_eq!(check(text.trim_end()), clean);
     // Frames without an `event` line, spelt with blanks as Python does.
-    let bare: String = CITIES
+    let bare: String = cities()
         .iter()
         .map(|frame| format!("data: {}\n\n", frame.replace("\":", "\": ")))
         .collect();
@@ -150,28 +88,11 @@ fn case_25_every_framing_gives_the_same() {
 }
 
 #[test]
-fn a_stream_cut_anywhere_is_whole_or_an_error() {
-    let text = sse(&CITIES);
-    let whole = run([text.as_bytes()]);
-    for at in 0..text.len() {
-        let out = run([&text.as_bytes()[..at]]);
-        if out == whole {
-            continue;
-        }
-        assert!(
-            out.contains(r#"{"type":"error","error":{"type":"api_error""#),
-            "{at}"
-        );
-        assert!(
-            !out.contains("message_stop") && !out.contains("message_delta"),
-            "{at}"
-        );
-    }
-}
-
-#[test]
 fn case_02_a_call_cut_by_the_network_is_never_stopped() {
-    let lines = frames(&CITIES[..18]);
+    let mut cut = cities();
+    cut.truncate(17);
+    cut.push(r#"{"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"{\"city\":"}}"#);
+    let lines = frames(&cut);
     assert_eq!(
         lines.last().unwrap(),
         r#"{"type":"error","error":{"type":"api_error","message":"upstream stream ended before completion"}}"#
@@ -184,10 +105,10 @@ fn case_02_a_call_cut_by_the_network_is_never_stopped() {
 
 #[test]
 fn case_04_ended_blocks_without_a_reason_are_no_answer() {
-    let lines = frames(&CITIES[..20]);
+    let lines = frames(&cities()[..19]);
     assert!(lines.last().unwrap().contains("before completion"));
     assert!(
-        frames(&CITIES[..21])
+        frames(&cities()[..20])
             .last()
             .unwrap()
             .contains("message_stop")
@@ -375,22 +296,8 @@ fn pings_and_errors_have_the_protocols_form() {
 #[test]
 fn case_27_a_gathered_stream_is_the_whole_answer() {
     let mut collector = Collector::new(Protocol::Messages, Protocol::Messages, cx(), made());
-    collector.feed(sse(&CITIES).as_bytes()).unwrap();
+    collector.feed(sse(&cities()).as_bytes()).unwrap();
     let body = collector.finish(&mut Warnings::default()).unwrap();
     let body = String::from_utf8(body).unwrap();
     assert!(body.ends_with(r#""content":[{"type":"thinking","thinking":"Need both cities.","signature":"EqQBSIG"},{"type":"text","text":"Checking both."},{"type":"tool_use","id":"toolu_A","name":"get_weather","input":{"city":"Paris"}},{"type":"tool_use","id":"toolu_B","name":"get_weather","input":{"city":"Rome"}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":20,"cache_creation_input_tokens":0,"cache_read_input_tokens":100,"output_tokens":60,"output_tokens_details":{"thinking_tokens":15}}}"#), "{body}");
-}
-
-#[test]
-fn mutations_never_panic_and_never_break_the_frames() {
-    let text = sse(&CITIES);
-    let mut dice = Dice::new(0x7374_7265);
-    let spice = b"{}[]\",:\\\n\r0d";
-    for _ in 0..3000 {
-        let mutant = dice.mutate(text.as_bytes(), spice);
-        let out = run([mutant.as_slice()]);
-        for line in out.lines().filter_map(|line| line.strip_prefix("data: ")) {
-            json::validate(line.as_bytes()).unwrap();
-        }
-    }
 }
