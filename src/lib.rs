@@ -13,7 +13,7 @@
 //! | [`wire`] | bytes | error | tokio, async, sockets, clocks, the log |
 //! | [`protocol`] | what the three protocols mean | wire, error | tokio, async, net, the configuration |
 //! | [`net`] | sockets | wire, error, log, clock, sys | protocol, gateway, serde_json |
-//! | `sidecar` | a child process (not there yet) | net, wire, error, log, clock, sys | protocol, gateway |
+//! | [`sidecar`] | a child process | net, wire, error, log, clock, sys | protocol, gateway |
 //! | [`gateway`] | the product | everything | parsing raw bytes, naming a provider's fields |
 //!
 //! Beside them: [`error`] (for all), [`log`], [`clock`] and [`sys`] (for net and above), [`cli`] (for main).
@@ -58,5 +58,6 @@ pub mod gateway;
 pub mod log;
 pub mod net;
 pub mod protocol;
+pub mod sidecar;
 pub mod sys;
 pub mod wire;

@@ -66,15 +66,24 @@ pub struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// How much it will hold in the end, as far as that was announced.
+    expected: usize,
 }
 
 impl Buffer {
     /// An empty queue without an allocation.
     pub const fn new() -> Buffer {
+        Buffer::expecting(0)
+    }
+
+    /// An empty queue that may come to hold so much: a kept buffer of that size is used if there is one, but nothing is
+    /// allocated for what was only announced.
+    pub const fn expecting(bytes: usize) -> Buffer {
         Buffer {
             bytes: Vec::new(),
             start: 0,
             end: 0,
+            expected: bytes,
         }
     }
 
@@ -117,7 +126,7 @@ impl Buffer {
 
     fn grow(&mut self, need: usize) {
         if self.bytes.is_empty() {
-            self.bytes = recycled(need);
+            self.bytes = recycled(need.max(self.expected));
         }
         if self.bytes.len() < need {
             let target = need
@@ -126,7 +135,7 @@ impl Buffer {
             // Fresh zeroed pages cost nothing until they are touched; growing in place would write zeros into all of them.
             let mut fresh = vec![0; target];
             fresh[..self.end].copy_from_slice(&self.bytes[..self.end]);
-            recycle(std::mem::replace(&mut self.bytes, fresh));
+            self.bytes = fresh;
         }
     }
 
@@ -188,9 +197,11 @@ fn recycled(need: usize) -> Vec<u8> {
             return found;
         }
         free.large_used = true;
-        let found = free.large.pop();
-        free.large_bytes -= found.as_ref().map_or(0, Vec::capacity);
-        found
+        // One that is large enough, and else none: a small one would only have to be left again.
+        let fitting = free.large.iter().position(|bytes| bytes.len() >= need)?;
+        let found = free.large.swap_remove(fitting);
+        free.large_bytes -= found.capacity();
+        Some(found)
     });
     found.ok().flatten().unwrap_or_default()
 }

@@ -9,6 +9,8 @@ pub mod adapt;
 mod balance;
 pub mod caps;
 pub mod carrier;
+#[cfg(test)]
+mod cases;
 mod chat;
 pub mod context;
 pub mod effort;
@@ -16,6 +18,9 @@ mod errors;
 mod estimate;
 pub mod gather;
 pub mod ids;
+mod messages;
+#[cfg(test)]
+mod mutation;
 pub mod neutral;
 mod pipe;
 pub mod render;
@@ -24,6 +29,8 @@ pub mod schema;
 pub mod sequence;
 mod stops;
 pub mod take;
+#[cfg(test)]
+mod testing;
 pub mod text;
 mod twins;
 pub mod warnings;

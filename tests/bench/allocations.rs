@@ -4,6 +4,7 @@
 #![allow(unsafe_code)] // GlobalAlloc is unsafe by nature; it forwards to the system's allocator
 
 use llm_wrapper::gateway::App;
+use llm_wrapper::gateway::admin::{Admin, Keeping};
 use llm_wrapper::gateway::live::Live;
 use llm_wrapper::log::{self, Level};
 use llm_wrapper::net::buffer::Budget;
@@ -141,7 +142,10 @@ aliases: [{{alias: bench, target_model: other, upstream: up}}]"
         runtime.block_on(async {
             let live = Live::fixed(&config).expect("a valid configuration");
             let budget = Arc::new(Budget::new(64 << 20));
-            let app = Arc::new(App::new(live.subscribe(), budget, 0, 1));
+            let live = Arc::new(live);
+            let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+            let admin = Admin::new(live.clone(), Keeping::Memory, address);
+            let app = Arc::new(App::new(live.subscribe(), budget, admin, 0, 1));
             let (_stop, stopping) = watch::channel(false);
             let (alive, _gone) = tokio::sync::mpsc::channel(1);
             let shared = Arc::new(Shared {

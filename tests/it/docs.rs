@@ -163,3 +163,81 @@ fn the_example_is_a_good_configuration() {
     assert_eq!(code, 0, "{out}{err}");
     assert!(!format!("{out}{err}").contains("unknown"), "{out}{err}");
 }
+
+/// The crates of the released binary and their licences, as cargo sees them.
+fn crates() -> std::collections::BTreeMap<String, String> {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--locked",
+            "--offline",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+        ])
+        .args(["--target", "x86_64-unknown-linux-musl", "-f", "{p}|{l}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let lines = String::from_utf8(output.stdout).expect("text");
+    let crates = lines.lines().map(|line| {
+        let (package, licence) = line
+            .trim_end_matches(" (*)")
+            .split_once('|')
+            .expect("a licence");
+        let name = package.split(' ').next().expect("a name");
+        (name.to_string(), licence.to_string())
+    });
+    crates.filter(|(name, _)| name != "llm-wrapper").collect()
+}
+
+#[test]
+fn the_readme_counts_the_crates_and_names_their_licences() {
+    let readme = text("README.md");
+    let crates = crates();
+    assert!((9..=45).contains(&crates.len()), "{} crates", crates.len());
+    let count = format!("the binary has {} crates", crates.len());
+    assert!(readme.contains(&count), "README.md lacks: {count}");
+    let table = readme
+        .split("| licence | crates |")
+        .nth(1)
+        .expect("the table of licences");
+    let table = table.split("\n## ").next().expect("its end");
+    let mut listed = std::collections::BTreeMap::new();
+    for row in table.lines().filter_map(|line| line.strip_prefix("| ")) {
+        let (licence, names) = row
+            .trim_end_matches(" |")
+            .split_once(" | ")
+            .expect("two columns");
+        for name in names.split(", ") {
+            listed.insert(name.to_string(), licence.to_string());
+        }
+    }
+    assert_eq!(listed, crates);
+}
+
+#[test]
+fn cargo_toml_names_nine_dependencies() {
+    let manifest = text("Cargo.toml");
+    let section = manifest
+        .split("[dependencies]\n")
+        .nth(1)
+        .expect("the section");
+    let named = section.lines().take_while(|line| !line.is_empty());
+    let names: Vec<&str> = named.filter_map(|line| line.split(' ').next()).collect();
+    let expected = [
+        "tokio",
+        "rustls",
+        "tokio-rustls",
+        "webpki-roots",
+        "serde",
+        "serde_json",
+        "serde_yaml",
+        "httparse",
+        "lexopt",
+    ];
+    assert_eq!(names, expected);
+}

@@ -11,6 +11,7 @@ mod life;
 mod meta;
 mod models;
 mod owner;
+mod sidecar;
 mod stream;
 mod support;
 mod tls;

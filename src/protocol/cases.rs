@@ -1,0 +1,4 @@
+//! The numbered cases of protocols.md 11 that need two twins, by client and upstream.
+
+mod chat_messages;
+mod messages_chat;
