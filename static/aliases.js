@@ -3,6 +3,7 @@
 const TYPES = ['number', 'text', 'bool', 'null', 'json'];
 const KNOWN_PARAMS = ['temperature', 'top_p', 'top_k', 'min_p', 'max_tokens', 'max_completion_tokens', 'max_output_tokens', 'presence_penalty', 'frequency_penalty', 'repetition_penalty', 'reasoning_effort', 'reasoning', 'thinking', 'verbosity', 'seed', 'stop', 'service_tier', 'response_format', 'chat_template_kwargs', 'enable_thinking', 'parallel_tool_calls'];
 
+const ALIAS_FIELDS = ['alias', 'upstream', 'target_model', 'param_overrides', 'source'];
 const typeOf = (value) => value === null ? 'null' : typeof value === 'number' || isRaw(value) ? 'number' : typeof value === 'boolean' ? 'bool' : typeof value === 'string' ? 'text' : 'json';
 /** What somebody who types this most likely means; shown at once, so that it can be corrected. */
 function guess(text) {
@@ -33,7 +34,6 @@ function openAlias(base, from = {}) {
   const enabled = state.config.upstreams.filter((upstream) => upstream.enabled !== false);
   const dialog = open('alias', {
     base: clone(base),
-    from: base ? null : clone(from),
     extra, extraAt: at < 0 ? params.length : at,
     draft: {
       alias: base ? base.alias : '',
@@ -42,8 +42,7 @@ function openAlias(base, from = {}) {
       params: params.filter((entry) => entry !== extra).map(rowOf),
       extra: extra ? JSON.stringify(extra.value, null, 2) : '',
       extra_mode: extra?.mode ?? 'default',
-      strict: source.strict === true,
-      max_model_len: source.max_model_len ? plain(source.max_model_len) : '',
+      rest: restText(source, ALIAS_FIELDS),
     },
   });
   return dialog;
@@ -68,9 +67,7 @@ dialogViews.alias = (dialog) => {
       <details ${draft.extra && 'open'}><summary>extra_body</summary><div class="fold">
         ${field({ bind: 'draft.extra', label: t('extra_body'), value: draft.extra, rows: 5, look: 'mono', hint: t('extra_hint'), placeholder: '{"chat_template_kwargs": {"enable_thinking": false}}' })}
         ${field({ bind: 'draft.extra_mode', label: t('mode'), value: draft.extra_mode, options: modes() })}</div></details>
-      <details ${(draft.strict || draft.max_model_len) && 'open'}><summary>${t('more_options')}</summary><div class="fold">
-        ${check({ bind: 'draft.strict', label: t('strict'), hint: t('strict_hint'), on: draft.strict })}
-        ${field({ bind: 'draft.max_model_len', label: t('max_model_len'), value: draft.max_model_len, hint: t('max_model_len_hint'), problem: problem('max_model_len') })}</div></details>
+      ${restField(dialog, 'aliases', '{"strict": true, "max_model_len": 131072}')}
       ${formError(dialog)}`,
     foot: html`${dialog.base && html`<button type="button" class="danger start" data-action="delete-here" data-name="${dialog.base.alias}">${t('delete')}</button>`}${cancelButton()}${saveButton(dialog)}`,
   });
@@ -129,12 +126,9 @@ submits.alias = (dialog) => submitForm(dialog, async () => {
     if (typeOf(value) !== 'json' || Array.isArray(value)) throw new Mistake('draft.extra', t('need_object'));
     params.splice(Math.min(dialog.extraAt, params.length), 0, { ...dialog.extra, key: 'extra_body', value, mode: draft.extra_mode });
   }
-  if (draft.max_model_len.trim() && !/^[1-9]\d{0,14}$/.test(draft.max_model_len.trim())) throw new Mistake('draft.max_model_len', t('need_number'));
-  const mine = { ...clone(base ?? dialog.from ?? {}), alias: name, upstream: draft.upstream, target_model: draft.target_model.trim(), param_overrides: params };
+  const mine = { ...restOf(draft), alias: name, upstream: draft.upstream, target_model: draft.target_model.trim(), param_overrides: params };
   const untouched = base && ['alias', 'upstream', 'target_model'].every((key) => same(base[key], mine[key]));
   mine.source = untouched ? base.source : 'manual';
-  set(mine, 'strict', draft.strict || undefined, base);
-  set(mine, 'max_model_len', draft.max_model_len.trim() ? Number(draft.max_model_len) : undefined, base);
   await save(entryEdit('aliases', 'alias', base, mine));
   toast(t('saved_x', { name }));
 });

@@ -13,21 +13,18 @@ const anthropicBase = () => home.href.replace(/\/$/, '');
 const CLIENTS = {
   curl: { label: 'curl', text: (model, key) => [`curl ${shell(`${openaiBase()}/chat/completions`)}`, `-H ${shell(`Authorization: Bearer ${key}`)}`, "-H 'Content-Type: application/json'",
     `-d ${shell(JSON.stringify({ model, messages: [{ role: 'user', content: 'Say hello' }] }))}`].join(' \\\n  ') },
-  openai_python: { label: 'OpenAI Python', about: 'pip install openai', text: (model, key) => `from openai import OpenAI
-
+  openai_python: { label: 'OpenAI Python', about: 'pip install openai', text: (model, key) => `from openai import OpenAI\n
 client = OpenAI(base_url=${quoted(openaiBase())}, api_key=${quoted(key)})
 answer = client.chat.completions.create(
 \x20   model=${quoted(model)},
 \x20   messages=[{"role": "user", "content": "Say hello"}],
 )
 print(answer.choices[0].message.content)` },
-  openai_node: { label: 'OpenAI Node', about: 'npm install openai', text: (model, key) => `import OpenAI from "openai";
-
+  openai_node: { label: 'OpenAI Node', about: 'npm install openai', text: (model, key) => `import OpenAI from "openai";\n
 const client = new OpenAI({ baseURL: ${quoted(openaiBase())}, apiKey: ${quoted(key)} });
 const answer = await client.responses.create({ model: ${quoted(model)}, input: "Say hello" });
 console.log(answer.output_text);` },
-  anthropic_python: { label: 'Anthropic Python', about: 'pip install anthropic', text: (model, key) => `from anthropic import Anthropic
-
+  anthropic_python: { label: 'Anthropic Python', about: 'pip install anthropic', text: (model, key) => `from anthropic import Anthropic\n
 client = Anthropic(base_url=${quoted(anthropicBase())}, api_key=${quoted(key)})
 answer = client.messages.create(
 \x20   model=${quoted(model)},
@@ -41,16 +38,14 @@ export ANTHROPIC_MODEL=${shell(model)}
 export ANTHROPIC_DEFAULT_HAIKU_MODEL=${shell(model)}
 claude` },
   codex: { label: 'Codex CLI', about: '~/.codex/config.toml', text: (model) => `model = ${quoted(model)}
-model_provider = "llm-wrapper"
-
+model_provider = "llm-wrapper"\n
 [model_providers.llm-wrapper]
 name = "llm-wrapper"
 base_url = ${quoted(openaiBase())}
 wire_api = "responses"
 env_key = "LLM_WRAPPER_KEY"`, after: (key) => `LLM_WRAPPER_KEY=${shell(key)} codex` },
   vercel: { label: 'Vercel AI SDK', about: 'npm install ai @ai-sdk/openai', text: (model, key) => `import { createOpenAI } from "@ai-sdk/openai";
-import { generateText } from "ai";
-
+import { generateText } from "ai";\n
 const gateway = createOpenAI({ baseURL: ${quoted(openaiBase())}, apiKey: ${quoted(key)} });
 const { text } = await generateText({ model: gateway(${quoted(model)}), prompt: "Say hello" });
 console.log(text);` },

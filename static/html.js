@@ -67,7 +67,7 @@ function update(old, node) {
   for (const { name, value } of node.attributes) if (!kept(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
   for (const { name } of [...old.attributes]) if (!kept(name) && !node.hasAttribute(name)) old.removeAttribute(name);
   if (old.nodeName === 'TEXTAREA') {
-    if (old.value !== node.value) old.value = node.value;
+    if (!('secret' in node.dataset) && old.value !== node.value) old.value = node.value;
     return;
   }
   morph(old, node);

@@ -25,10 +25,10 @@ function menu(id, label, items) {
 
 /** A labelled input. `bind` is the path in the dialog's draft (`draft.name`) or in the state (`play.prompt`). */
 function field({ bind, id = `f-${bind}`, label, value, hint, type = 'text', placeholder, list, look = '', problem, rows, options, more, secret, disabled }) {
-  const common = html`id="${id}" data-bind="${bind}" ${problem && 'aria-invalid="true"' && html`aria-invalid="true"`} ${hint && html`aria-describedby="${id}-hint"`} ${disabled && 'disabled'}`;
+  const common = html`id="${id}" data-bind="${bind}" ${problem && html`aria-invalid="true"`} ${hint && html`aria-describedby="${id}-hint"`} ${disabled && 'disabled'}`;
   const control = options ? html`<span class="select"><select ${common}>${options.map(([id, text]) => html`<option value="${id}" ${id === value && 'selected'}>${text}</option>`)}</select>${icon('down')}</span>`
-    : rows ? html`<textarea class="${look}" rows="${rows}" spellcheck="false" placeholder="${placeholder}" ${common}>
-${value}</textarea>`
+    : rows ? html`<textarea class="${look}" rows="${rows}" spellcheck="false" placeholder="${placeholder}" ${secret && 'data-secret'} ${common}>
+${!secret && value}</textarea>`
     : secret ? secretInput(common, id, placeholder)
     : html`<input class="${look}" type="${type}" value="${value}" placeholder="${placeholder}" ${list && html`list="${list}"`} spellcheck="false" autocapitalize="off" autocomplete="off" ${common}>`;
   return html`<div class="field" data-key="field-${id}"><label for="${id}">${label}</label>${control}${problem && html`<p class="problem" id="${id}-problem">${problem}</p>`}${hint && html`<p class="hint" id="${id}-hint">${hint}</p>`}${more}</div>`;
@@ -156,6 +156,20 @@ const formError = (dialog) => html`<div class="form-error" role="alert">${dialog
 
 const cancelButton = () => html`<button type="button" data-action="close">${t('cancel')}</button>`;
 const saveButton = (dialog, label = t('save')) => html`<button class="primary" type="submit" ${dialog.busy && 'disabled'}>${dialog.busy ? t('saving') : label}</button>`;
+
+/** The members of an entry that a form has no fields for, as JSON; they may hold secrets, so they stay out of the document. */
+const restText = (entry, fields) => {
+  const rest = Object.entries(entry ?? {}).filter(([key]) => !fields.includes(key));
+  return rest.length ? JSON.stringify(Object.fromEntries(rest), null, 2) : '';
+};
+function restOf({ rest }) {
+  if (!rest.trim()) return {};
+  let value;
+  try { value = parse(rest); } catch (error) { throw new Mistake('draft.rest', t('bad_json', { error: error.message })); }
+  if (typeOf(value) !== 'json' || Array.isArray(value)) throw new Mistake('draft.rest', t('need_object'));
+  return value;
+}
+const restField = ({ draft, problems }, list, placeholder) => html`<details ${draft.rest && 'open'}><summary>${t('more_options')}</summary><div class="fold">${field({ bind: 'draft.rest', label: t('rest'), value: draft.rest, rows: 5, look: 'mono', secret: true, placeholder, hint: t(`rest_${list}`), problem: problems.find(({ path }) => /\]\.(headers|flags|timeouts|kind|proxy|ca_file|retry)/.test(path))?.message })}</div></details>`;
 
 /** Runs the saving of a form: shows what went wrong in the form, and closes it when it went well. */
 async function submitForm(dialog, work) {

@@ -7,7 +7,7 @@ const OAUTH = {
   anthropic_oauth: { label: 'Claude', provider: 'claude', base_url: 'https://api.anthropic.com', name: 'claude' },
   codex_oauth: { label: 'Codex', provider: 'codex', base_url: 'https://chatgpt.com/backend-api', name: 'codex' },
 };
-const KINDS = ['openai', 'anthropic', 'deepseek', 'qwen', 'kimi', 'glm', 'gemini', 'mistral', 'groq', 'xai', 'openrouter', 'vllm', 'sglang', 'llamacpp', 'ollama', 'generic'];
+const UPSTREAM_FIELDS = ['name', 'base_url', 'auth', 'enabled', 'anthropic_base_url', ...PROTOCOLS.map(({ flag }) => flag)];
 const unfolded = new Set(); // upstreams whose tags are all shown
 const tagFilters = {};
 
@@ -164,18 +164,13 @@ actions['delete-upstream'] = async (button) => {
 // The form
 
 function upstreamDraft(base, more) {
-  const oauth = base && isOauth(base);
-  const timeouts = base?.timeouts ?? {};
   const draft = {
     type: base?.auth?.type ?? 'api_key', name: base?.name ?? '', base_url: base?.base_url ?? '', key: '', drop_key: false,
     support_chat_completions: base ? base.support_chat_completions === true : true,
     support_responses: base?.support_responses === true, support_anthropic_messages: base?.support_anthropic_messages === true,
-    anthropic_base_url: base?.anthropic_base_url ?? '', kind: base?.kind ?? '', ca_file: base?.ca_file ?? '', proxy: base?.proxy ?? '', retry: base?.retry ?? 'safe',
-    connect: plain(timeouts.connect), first_byte: plain(timeouts.first_byte), idle: plain(timeouts.idle),
-    headers: Object.entries(base?.headers ?? {}).map(([name, mask]) => ({ name, mask, value: '' })),
-    picked: [],
+    anthropic_base_url: base?.anthropic_base_url ?? '', rest: restText(base, UPSTREAM_FIELDS), picked: [],
   };
-  return { base: clone(base), draft, oauth, test: null, problems: [], error: '', busy: false, untouched: JSON.stringify(draft), ...more };
+  return { base: clone(base), draft, test: null, problems: [], error: '', busy: false, untouched: JSON.stringify(draft), ...more };
 }
 actions['new-upstream'] = () => open('upstream', upstreamDraft(null, {}));
 actions['edit-upstream'] = (button) => open('upstream', upstreamDraft(upstreamOf(button.dataset.name), {}));
@@ -217,14 +212,7 @@ function upstreamForm(dialog) {
       return html`<label class="check"><input type="checkbox" id="f-draft.${flag}" data-bind="draft.${flag}" ${draft[flag] && 'checked'}><span>${label}${told && html`<span class="hint ${told.speaks === true ? 'ok' : ''}">${told.speaks === true ? t('speaks') : told.speaks === false ? t('speaks_not') : t('speaks_unknown')}${told.detail && html`<span class="sr">: ${told.detail}</span>`}</span>`}</span></label>`;
     })}</fieldset>
     ${draft.support_anthropic_messages && field({ bind: 'draft.anthropic_base_url', label: t('anthropic_base_url'), value: draft.anthropic_base_url, type: 'url', look: 'mono', problem: problem('anthropic_base_url'), hint: t('anthropic_base_url_hint') })}
-    <details ${(draft.kind || draft.ca_file || draft.proxy || draft.headers.length) && 'open'}><summary>${t('more_options')}</summary><div class="fold">
-      <div class="grid two">${field({ bind: 'draft.kind', label: t('kind'), value: draft.kind, options: [['', t('kind_guessed')], ...(KINDS.includes(draft.kind) || !draft.kind ? KINDS : [draft.kind, ...KINDS]).map((kind) => [kind, kind])], hint: t('kind_hint') })}
-      ${field({ bind: 'draft.retry', label: t('retry'), value: draft.retry, options: [['safe', t('retry_safe')], ['never', t('retry_never')]] })}</div>
-      <fieldset><legend>${t('headers')}</legend>${draft.headers.map((header, at) => html`<div class="header-line" role="group" aria-label="${header.name || t('headers')}">${field({ bind: `draft.headers.${at}.name`, label: t('name'), value: header.name, look: 'mono', placeholder: 'x-team' })}${field({ bind: `draft.headers.${at}.value`, label: t('value'), secret: true, placeholder: header.mask ?? '' })}<button type="button" class="quiet" data-action="drop-header" data-name="${at}" aria-label="${t('remove_x', { name: header.name })}" title="${t('remove')}">${icon('trash')}</button></div>`)}
-      <button type="button" data-action="add-header">${icon('plus')}${t('add_header')}</button></fieldset>
-      ${field({ bind: 'draft.proxy', label: t('proxy'), value: draft.proxy, look: 'mono', problem: problem('proxy'), placeholder: 'http://proxy:3128' })}
-      ${field({ bind: 'draft.ca_file', label: t('ca_file'), value: draft.ca_file, look: 'mono', problem: problem('ca_file'), placeholder: '/etc/ssl/private-ca.pem', hint: t('ca_file_hint') })}
-      <div class="grid three">${['connect', 'first_byte', 'idle'].map((name) => field({ bind: `draft.${name}`, label: t(`timeout_${name}`), value: draft[name], problem: problem(`timeouts.${name}`), placeholder: { connect: '10', first_byte: '600', idle: '300' }[name] }))}</div></div></details>`}
+    ${restField(dialog, 'upstreams', '{"headers": {"x-team": "lab"}, "timeouts": {"idle": 600}}')}`}
     ${formError(dialog)}`;
 }
 
@@ -246,15 +234,6 @@ actions['drop-key'] = (button) => {
   draft.drop_key = !draft.drop_key;
   schedule();
 };
-actions['add-header'] = (button) => {
-  const { draft } = dialogOf(button);
-  draft.headers.push({ name: '', value: '' });
-  schedule();
-};
-actions['drop-header'] = (button) => {
-  dialogOf(button).draft.headers.splice(Number(button.dataset.name), 1);
-  schedule();
-};
 actions.pick = (button) => {
   const { draft } = dialogOf(button);
   const { name } = button.dataset;
@@ -270,9 +249,9 @@ actions['test-upstream'] = async (button) => {
   try {
     const body = { base_url: draft.base_url.trim(), api_key: keyToSend(draft, base) ?? null };
     if (base) body.upstream = base.name;
-    for (const key of ['anthropic_base_url', 'ca_file', 'proxy', 'kind']) if (draft[key].trim()) body[key] = draft[key].trim();
-    const headers = headersOf(draft);
-    if (Object.keys(headers).length) body.headers = headers;
+    if (draft.anthropic_base_url.trim()) body.anthropic_base_url = draft.anthropic_base_url.trim();
+    const rest = restOf(draft);
+    for (const key of ['headers', 'ca_file', 'proxy', 'kind']) if (rest[key]) body[key] = rest[key];
     [dialog.test] = await ask('POST', 'api/upstream-models/test', body);
     const told = Object.values(dialog.test.protocols ?? {});
     if (told.some(({ speaks }) => speaks === true)) for (const { id, flag } of PROTOCOLS) {
@@ -286,7 +265,6 @@ actions['test-upstream'] = async (button) => {
 };
 
 const keyToSend = (draft, base) => draft.key.trim() || (draft.drop_key ? null : base?.auth?.key ?? null);
-const headersOf = (draft) => Object.fromEntries(draft.headers.filter(({ name }) => name.trim()).map(({ name, value, mask }) => [name.trim(), value || mask || '']));
 
 submits.upstream = async (dialog) => {
   const { draft, base } = dialog;
@@ -296,24 +274,11 @@ submits.upstream = async (dialog) => {
     if (!name) throw new Mistake('draft.name', t('need_name'));
     if (name !== base?.name && upstreamOf(name)) throw new Mistake('draft.name', t('name_taken', { name }));
     if (!oauth && !draft.base_url.trim()) throw new Mistake('draft.base_url', t('need_base_url'));
-    const mine = { ...clone(base ?? {}), name, base_url: oauth ? OAUTH[draft.type].base_url : draft.base_url.trim() };
+    const mine = { ...restOf(draft), name, base_url: oauth ? OAUTH[draft.type].base_url : draft.base_url.trim() };
     mine.auth = oauth ? { type: draft.type } : { ...(base?.auth?.type === 'api_key' ? clone(base.auth) : {}), type: 'api_key', key: keyToSend(draft, base) };
     mine.enabled = base?.enabled ?? true;
     for (const { flag } of PROTOCOLS) mine[flag] = oauth || draft[flag];
-    if (!oauth) {
-      for (const key of ['anthropic_base_url', 'kind', 'ca_file', 'proxy']) set(mine, key, draft[key].trim() || undefined, base);
-      set(mine, 'retry', draft.retry === 'never' || base?.retry ? draft.retry : undefined, base);
-      const headers = headersOf(draft);
-      set(mine, 'headers', Object.keys(headers).length || base?.headers ? headers : undefined, base);
-      const timeouts = { ...clone(base?.timeouts ?? {}) };
-      for (const key of ['connect', 'first_byte', 'idle']) {
-        const text = draft[key].trim();
-        if (text && !(Number(text) > 0)) throw new Mistake(`draft.${key}`, t('need_number'));
-        if (text) timeouts[key] = parse(text);
-        else delete timeouts[key];
-      }
-      set(mine, 'timeouts', Object.keys(timeouts).length || base?.timeouts ? timeouts : undefined, base);
-    }
+    set(mine, 'anthropic_base_url', (!oauth && draft.anthropic_base_url.trim()) || undefined, base);
     const renamed = base && base.name !== name;
     const picked = draft.picked.filter((id) => !aliasOf(id));
     const lengths = new Map((dialog.test?.models ?? []).map(({ id, max_model_len }) => [id, max_model_len]));

@@ -20,11 +20,11 @@ UPSTREAM_KEY = "sk-upstream-0123456789-wxyz"
 HOSTILE = [
     "<script>window.hacked=1</script>",
     "\"><img src=x onerror=window.hacked=1>",
-    "it's `quoted` ${1+1} \"twice\" & <b>bold</b>",
-    "\u202eright-to-left\u202c \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
+    "it's `quoted` \"twice\" & <b>bold</b> {n} a|b",
+    "\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627 rtl",
     "long-" + "x" * 290 + "-tail",
     "javascript:window.hacked=1",
-    "emoji \U0001f642 \u4e2d\u6587 {n} | a|b",
+    "emoji \U0001f642 \u4e2d\u6587 ${1+1}",
 ]
 FEW = ["glm-4.6", "Qwen/Qwen3.5-122B-A10B-GPTQ-Int4", "deepseek-v3.2"]
 FAMILIES = ["Qwen3.5", "Llama-4", "Mistral-Small", "DeepSeek-V3", "GLM-4.6", "Gemma-3", "Phi-5", "Command-R"]
