@@ -92,11 +92,11 @@ function modelTags(upstream) {
   const shown = found.slice(0, all ? TAGS_DRAWN_MAX : TAGS_FOLDED);
   return html`${fetched.error && html`<p class="failed" role="status">${icon('warn')}<span>${t('models_failed', { error: fetched.error })}</span><button type="button" class="small" data-action="reload" data-name="${name}">${t('try_again')}</button></p>`}
     ${tags.length > TAG_FILTER_FROM && html`<div class="tag-filter"><input type="search" id="tags-${idOf(name)}" data-bind="tags.${idOf(name)}" data-filter value="${tagFilters[idOf(name)] ?? ''}" placeholder="${t('filter_n_models', { n: tags.length })}" aria-label="${t('filter_n_models', { n: tags.length })}" autocomplete="off" spellcheck="false"></div>`}
-    <div class="tags" role="group" aria-label="${t('models_of', { name })}">${shown.map((tag) => modelTag(upstream, tag))}
+    ${(tags.length > 0 || !fetched.error) && html`<div class="tags" role="group" aria-label="${t('models_of', { name })}">${shown.map((tag) => modelTag(upstream, tag))}
       ${found.length > shown.length && !all && html`<button type="button" class="tag fold" data-action="unfold" data-name="${name}" aria-expanded="false">${t('n_more', { n: found.length - shown.length })}</button>`}
       ${unfolded.has(name) && found.length > TAGS_FOLDED && !words && html`<button type="button" class="tag fold" data-action="unfold" data-name="${name}" aria-expanded="true">${t('fewer')}</button>`}
       ${found.length > shown.length && all && html`<span class="soft">${t('more_by_filter', { n: found.length - shown.length })}</span>`}
-      ${!found.length && !fetched.error && html`<span class="soft">${words ? t('nothing_found') : t('no_models_listed')}</span>`}</div>
+      ${!found.length && !fetched.error && html`<span class="soft">${words ? t('nothing_found') : t('no_models_listed')}</span>`}</div>`}
     ${tags.length > 0 && !tags.some(({ look }) => look === 'enabled') && html`<p class="hint">${t('tags_hint')}</p>`}`;
 }
 

@@ -1,7 +1,7 @@
 // Shows bodies: JSON as a tree that folds, streams as a list of events with the moment each came.
 
 const TREE_DEPTH_MAX = 40;
-const OPEN_DEPTH = 2;
+const OPEN_DEPTH = 3;
 
 function tree(value, key, depth = 0) {
   const label = key === undefined ? '' : html`<span class="k">${typeof key === 'number' ? key : JSON.stringify(key)}</span><span class="p">: </span>`;

@@ -49,8 +49,8 @@ struct Page {
 
 impl Page {
     fn of(index: &str, style: &str, script: &str, icon: &str) -> Page {
-        let style = without_margins(style);
-        let script = without_margins(script);
+        let style = squeezed_style(style);
+        let script = squeezed_script(script);
         let hash = |text: &str| format!("'sha256-{}'", base64(&sha256(text.as_bytes())));
         let policy = format!(
             "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src 'self' data:; \
@@ -115,6 +115,97 @@ fn without_margins(source: &str) -> String {
         in_comment &= !line.ends_with("*/");
     }
     out
+}
+
+/// Style sheets without margins and without the blanks that part nothing.
+fn squeezed_style(source: &str) -> String {
+    let mut style = without_margins(source);
+    for (loose, tight) in [
+        ("\n", " "),
+        (" {", "{"),
+        ("{ ", "{"),
+        ("; }", "}"),
+        (" }", "}"),
+        ("} ", "}"),
+        ("; ", ";"),
+        (": ", ":"),
+        (", ", ","),
+    ] {
+        style = style.replace(loose, tight);
+    }
+    style
+}
+
+/// Scripts without margins, comments at the ends of lines, and blanks beside punctuation. Line ends stay, and so does
+/// every byte of strings, templates and regular expressions.
+fn squeezed_script(source: &str) -> String {
+    let source = without_margins(source);
+    let bytes = source.as_bytes();
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$') || b >= 0x80;
+    let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
+    let mut depths = vec![0_u32]; // open braces, in the code and in each substitution of a template around it
+    let mut at = 0;
+    while at < bytes.len() {
+        let (byte, last) = (bytes[at], out.last().copied().unwrap_or(b'\n'));
+        let next = bytes.get(at + 1).copied().unwrap_or(b'\n');
+        let from = at;
+        at += 1;
+        match byte {
+            b' ' => {
+                let parts = is_word(last) && is_word(next);
+                let joins = last == next && matches!(next, b'+' | b'-');
+                if !(parts || joins) {
+                    continue;
+                }
+            }
+            b'/' if next == b'/' => {
+                at += bytes[at..].iter().position(|b| *b == b'\n').unwrap_or(0);
+                while out.last() == Some(&b' ') {
+                    out.pop();
+                }
+                continue;
+            }
+            b'\'' | b'"' => at = end_of(bytes, at, byte),
+            // After an operator a slash begins a regular expression, after a value it divides.
+            b'/' if !(is_word(last) || matches!(last, b')' | b']' | b'}')) => {
+                at = end_of(bytes, at, b'/');
+            }
+            b'`' => at = end_of(bytes, at, b'`'),
+            b'{' => *depths.last_mut().unwrap_or(&mut 0) += 1,
+            b'}' if depths.len() > 1 && depths.last() == Some(&0) => {
+                depths.pop();
+                at = end_of(bytes, at, b'`');
+            }
+            b'}' => {
+                let depth = depths.last_mut();
+                *depth.expect("the code's own") -= 1;
+            }
+            _ => {}
+        }
+        if at - from > 1 && bytes[at - 1] == b'{' {
+            depths.push(0); // a template came to a substitution
+        }
+        out.extend_from_slice(&bytes[from..at]);
+    }
+    String::from_utf8(out).expect("whole characters were kept or left out")
+}
+
+/// Where the literal ends that `at` is inside of: after its closing mark, or after `${` in a template.
+fn end_of(bytes: &[u8], mut at: usize, mark: u8) -> usize {
+    let mut in_class = false;
+    while at < bytes.len() {
+        let byte = bytes[at];
+        at += 1;
+        match byte {
+            b'\\' => at += 1,
+            b'$' if mark == b'`' && bytes.get(at) == Some(&b'{') => return at + 1,
+            b'[' if mark == b'/' => in_class = true,
+            b']' if mark == b'/' => in_class = false,
+            _ if byte == mark && !in_class => return at,
+            _ => {}
+        }
+    }
+    at
 }
 
 /// Answers a request for the page.
@@ -205,5 +296,27 @@ mod tests {
     fn margins_go_and_code_stays() {
         let source = "// a rule\n/** One line. */\n/**\n * More\n */\n  a();\n\n  // why\n  b('//x'); // kept\n";
         assert_eq!(without_margins(source), "a();\nb('//x'); // kept\n");
+    }
+
+    #[test]
+    fn a_squeezed_script_says_the_same() {
+        for (loose, tight) in [
+            ("const a = b + c; // why", "const a=b+c;\n"),
+            ("a = b + +c - -d", "a=b+ +c- -d\n"),
+            ("return x / y / z", "return x/y/z\n"),
+            ("f(/[/ ] +/g, ' a  b ')", "f(/[/ ] +/g,' a  b ')\n"),
+            (
+                "html`a  b ${ c ? html`<i>  ${ d }  </i>` : { e: 1 } }  // f`",
+                "html`a  b ${c?html`<i>  ${d}  </i>`:{e:1}}  // f`\n",
+            ),
+            ("x = `\\`  ${ '}' }`; y = 1", "x=`\\`  ${'}'}`;y=1\n"),
+            ("else if (a) b()", "else if(a)b()\n"),
+        ] {
+            assert_eq!(squeezed_script(loose), tight);
+        }
+        assert_eq!(
+            squeezed_style("/* c */\na:b, i > u {\n  margin: 0 -1px;\n}\n\np { color: red }\n"),
+            "a:b,i > u{margin:0 -1px}p{color:red}"
+        );
     }
 }
