@@ -30,7 +30,7 @@ impl Middle {
         Middle {
             sequencer: Sequencer::default(),
             resolver: Resolver::default(),
-            stops: Stops::new(&cx.stops),
+            stops: Stops::new(&cx.stops, cx.estimate),
             grammar: Grammar::Before,
             usage: None,
             cx,
@@ -389,16 +389,24 @@ pub(super) fn each_stream_event(
     parser
         .push(stream)
         .map_err(|fault| fault.blame(Blame::Upstream))?;
-    let mut sink = |keyed: Keyed<'_>| {
+    while let Some(event) = parser.next() {
+        let mut sink = |keyed: Keyed<'_>| {
+            middle.push(keyed, &mut |event, _| {
+                see(event);
+                Ok(())
+            })
+        };
+        reader.read(event, &mut sink)?;
+        if middle.is_finished() {
+            return Ok(());
+        }
+    }
+    reader.end(&mut |keyed| {
         middle.push(keyed, &mut |event, _| {
             see(event);
             Ok(())
         })
-    };
-    while let Some(event) = parser.next() {
-        reader.read(event, &mut sink)?;
-    }
-    reader.end(&mut sink)
+    })
 }
 
 /// The error of every answer that ends too early; the same words wherever it is noticed.

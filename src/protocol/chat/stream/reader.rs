@@ -231,7 +231,9 @@ impl Reader {
                 ..Fragment::default()
             };
             function(raw, &mut legacy).map_err(blame)?;
-            self.fragment(legacy, out)?;
+            if !legacy.name.is_empty() || !legacy.arguments.is_empty() {
+                self.fragment(legacy, out)?;
+            }
         }
         Ok(())
     }
@@ -292,23 +294,28 @@ impl Reader {
             return Ok(());
         }
         self.spoke = true;
-        let key = match self.soft {
-            Some((open, key)) if open == inside => key,
-            _ => {
-                self.end_soft(out)?;
-                let key = self.next_key;
-                self.next_key += 1;
-                self.soft = Some((inside, key));
-                let open = match inside {
-                    Inside::Reasoning => Open::Reasoning,
-                    Inside::Refusal => Open::Refusal,
-                    _ => Open::Text,
-                };
-                emit(key, Event::Open(open), out)?;
-                key
-            }
-        };
+        let key = self.block(inside, out)?;
         emit(key, Event::Delta(piece), out)
+    }
+
+    /// The open block of that kind; another one that is open ends.
+    fn block(&mut self, inside: Inside, out: &mut Sink<'_>) -> Result<BlockKey, Error> {
+        if let Some((open, key)) = self.soft
+            && open == inside
+        {
+            return Ok(key);
+        }
+        self.end_soft(out)?;
+        let key = self.next_key;
+        self.next_key += 1;
+        self.soft = Some((inside, key));
+        let open = match inside {
+            Inside::Reasoning => Open::Reasoning,
+            Inside::Refusal => Open::Refusal,
+            Inside::Text | Inside::Call | Inside::Hosted => Open::Text,
+        };
+        emit(key, Event::Open(open), out)?;
+        Ok(key)
     }
 
     fn end_soft(&mut self, out: &mut Sink<'_>) -> Result<(), Error> {
@@ -325,10 +332,12 @@ impl Reader {
     }
 
     fn annotations(&mut self, raw: Raw<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
-        let Some((Inside::Text, key)) = self.soft else {
+        let annotations = response::annotations(Some(raw));
+        if annotations.is_empty() {
             return Ok(());
-        };
-        for annotation in response::annotations(Some(raw)) {
+        }
+        let key = self.block(Inside::Text, out)?; // OpenRouter sends them before the text
+        for annotation in annotations {
             emit(key, Event::Annotation(annotation), out)?;
         }
         Ok(())
@@ -422,8 +431,14 @@ fn fragment<'a>(raw: Raw<'a>) -> Result<Fragment<'a>, Fault> {
             "id" => fragment.id = Text::of(value).unwrap_or_default(),
             "function" if value.kind() == JsonKind::Object => function(value, &mut fragment)?,
             "custom" if value.kind() == JsonKind::Object => {
-                fragment.kind = Some(CallKind::Custom);
-                function(value, &mut fragment)?;
+                let mut custom = Fragment::default();
+                function(value, &mut custom)?;
+                // Snowflake fills in the other kind too, with empty strings.
+                if !custom.name.is_empty() || !custom.arguments.is_empty() {
+                    fragment.kind = Some(CallKind::Custom);
+                    fragment.name = custom.name;
+                    fragment.arguments = custom.arguments;
+                }
             }
             "extra_content" => fragment.signature = response::signature(&raw.as_object()?),
             _ => {}
