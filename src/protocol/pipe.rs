@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use super::gather::Gather;
-use super::neutral::{Event, Grammar, Keyed, Reply, Usage};
+use super::neutral::{Event, Grammar, Hosted, Keyed, Open, Reply, Usage};
 use super::resolve::Resolver;
 use super::sequence::Sequencer;
 use super::stops::Stops;
@@ -21,6 +21,7 @@ struct Middle {
     stops: Option<Stops>,
     grammar: Grammar,
     usage: Option<Usage>,
+    warnings: Warnings,
     cx: Context,
     made: Made,
 }
@@ -33,6 +34,7 @@ impl Middle {
             stops: Stops::new(&cx.stops, cx.estimate),
             grammar: Grammar::Before,
             usage: None,
+            warnings: Warnings::default(),
             cx,
             made,
         }
@@ -58,13 +60,18 @@ impl Middle {
             stops,
             grammar,
             usage,
+            warnings,
             cx,
             made,
         } = self;
         let mut last = |event: Event<'_>| {
             *grammar = grammar.step(&event)?;
-            if let Event::Usage(totals) = &event {
-                *usage = Some(*totals);
+            match &event {
+                Event::Usage(totals) => *usage = Some(*totals),
+                Event::Open(Open::Hosted(hosted)) if is_lost(hosted, cx.client) => {
+                    warnings.add(hosted.name.decode(), "dropped");
+                }
+                _ => {}
             }
             write(&event, cx)
         };
@@ -82,13 +89,22 @@ impl Middle {
     }
 }
 
+/// Work of a vendor's tool that the client will not see. What a search found stays in the text and its citations.
+fn is_lost(hosted: &Hosted<'_>, client: Protocol) -> bool {
+    const SEARCHES: [&str; 3] = [
+        "web_search_call",
+        "server_tool_use",
+        "web_search_tool_result",
+    ];
+    client != Protocol::Responses && !SEARCHES.iter().any(|name| hosted.name.is(name))
+}
+
 /// Converts one stream. After an error nothing more may be fed; [`Translator::fail`] tells the client.
 pub struct Translator {
     parser: sse::Parser,
     reader: Reader,
     middle: Middle,
     writer: Writer,
-    warnings: Warnings,
     failed: bool,
 }
 
@@ -100,7 +116,6 @@ impl Translator {
             reader: Reader::new(upstream, &cx),
             writer: Writer::new(client, &cx, &made),
             middle: Middle::new(cx, made),
-            warnings: Warnings::default(),
             failed: false,
         }
     }
@@ -207,7 +222,7 @@ impl Translator {
 
     /// What was found to be lost while answering.
     pub fn warnings(&self) -> &Warnings {
-        &self.warnings
+        &self.middle.warnings
     }
 }
 
@@ -299,6 +314,7 @@ impl Collector {
             reader.end(&mut sink)?;
         }
         let reply = self.gather.reply().ok_or_else(truncated)?;
+        warnings.merge(std::mem::take(&mut self.middle.warnings));
         let mut out = Vec::new();
         twins::write_reply(
             self.client,
@@ -371,7 +387,9 @@ fn each_event(
             return Ok(());
         }
         middle.push(keyed, write)
-    })
+    })?;
+    warnings.merge(middle.warnings);
+    Ok(())
 }
 
 /// The events of a stream as a writer sees them.

@@ -5,6 +5,7 @@ use super::calls::{Calls, Fragment};
 use super::finish::{self, End};
 use super::think::{Think, Told};
 use crate::error::{Blame, Error, Fault, Kind};
+use crate::protocol::caps::ReasoningField;
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{
     BlockKey, CallKind, Event, Finish, Inside, Keyed, Open, Piece, Reason, Sink, Start,
@@ -28,6 +29,8 @@ pub struct Reader {
     calls: Calls,
     think: Option<Think>,
     finish_optional: bool,
+    /// Which of several fields with the same thought is read.
+    first_thought: ReasoningField,
 }
 
 /// The members of a chunk that matter.
@@ -81,6 +84,7 @@ impl Reader {
             calls: Calls::new(cx.caps.snapshot_args),
             think: cx.caps.think_tags.then(Think::new),
             finish_optional: cx.caps.finish_reason_optional,
+            first_thought: cx.caps.reasoning_field_out,
         }
     }
 
@@ -200,11 +204,12 @@ impl Reader {
         out: &mut Sink<'_>,
     ) -> Result<(), Error> {
         let says = |raw: &Raw<'_>| !matches!(raw.kind(), JsonKind::Null) && raw.text() != "\"\"";
-        if let Some(raw) = [delta.reasoning_content, delta.reasoning, delta.details]
-            .into_iter()
-            .flatten()
-            .find(says)
-        {
+        let fields = match self.first_thought {
+            ReasoningField::Reasoning => [delta.reasoning, delta.reasoning_content, delta.details],
+            ReasoningField::Details => [delta.details, delta.reasoning_content, delta.reasoning],
+            _ => [delta.reasoning_content, delta.reasoning, delta.details],
+        };
+        if let Some(raw) = fields.into_iter().flatten().find(says) {
             let text = response::joined(raw);
             self.say(Inside::Reasoning, Piece::Reasoning(text), out)?;
         }
