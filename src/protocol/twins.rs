@@ -4,6 +4,7 @@
 use super::chat;
 use super::context::Context;
 use super::neutral::{Event, Reply, Request, Sink};
+use super::responses;
 use super::warnings::Warnings;
 use super::{Made, Outgoing, Protocol, Target};
 use crate::error::{Error, Kind};
@@ -18,7 +19,8 @@ pub fn read_request<'a>(
 ) -> Result<Request<'a>, Error> {
     match from {
         Protocol::Chat => chat::request::read(body, warnings),
-        Protocol::Responses | Protocol::Messages => Err(absent(from)),
+        Protocol::Responses => responses::request::read(body, warnings),
+        Protocol::Messages => Err(absent(from)),
     }
 }
 
@@ -31,7 +33,8 @@ pub fn write_request(
 ) -> Result<Outgoing, Error> {
     match to {
         Protocol::Chat => chat::request::write(request, target, warnings),
-        Protocol::Responses | Protocol::Messages => Err(absent(to)),
+        Protocol::Responses => responses::request::write(request, target, warnings),
+        Protocol::Messages => Err(absent(to)),
     }
 }
 
@@ -44,7 +47,8 @@ pub fn read_reply<'a>(
 ) -> Result<Reply<'a>, Error> {
     match upstream {
         Protocol::Chat => chat::response::read(body, cx, warnings),
-        Protocol::Responses | Protocol::Messages => Err(absent(upstream)),
+        Protocol::Responses => responses::response::read(body, cx, warnings),
+        Protocol::Messages => Err(absent(upstream)),
     }
 }
 
@@ -59,7 +63,8 @@ pub fn write_reply(
 ) -> Result<(), Error> {
     match client {
         Protocol::Chat => chat::response::write(reply, cx, made, warnings, out),
-        Protocol::Responses | Protocol::Messages => Err(absent(client)),
+        Protocol::Responses => responses::response::write(reply, cx, made, warnings, out),
+        Protocol::Messages => Err(absent(client)),
     }
 }
 
@@ -67,6 +72,8 @@ pub fn write_reply(
 pub enum Reader {
     /// Chat Completions.
     Chat(Box<chat::stream::Reader>),
+    /// Responses.
+    Responses(Box<responses::stream::Reader>),
     /// Not there yet.
     Absent(Protocol),
 }
@@ -76,7 +83,8 @@ impl Reader {
     pub fn new(upstream: Protocol, cx: &Context) -> Reader {
         match upstream {
             Protocol::Chat => Reader::Chat(Box::new(chat::stream::Reader::new(cx))),
-            Protocol::Responses | Protocol::Messages => Reader::Absent(upstream),
+            Protocol::Responses => Reader::Responses(Box::new(responses::stream::Reader::new(cx))),
+            Protocol::Messages => Reader::Absent(upstream),
         }
     }
 
@@ -84,6 +92,7 @@ impl Reader {
     pub fn read(&mut self, event: sse::Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
         match self {
             Reader::Chat(reader) => reader.read(event, out),
+            Reader::Responses(reader) => reader.read(event, out),
             Reader::Absent(protocol) => Err(absent(*protocol)),
         }
     }
@@ -92,6 +101,7 @@ impl Reader {
     pub fn end(&mut self, out: &mut Sink<'_>) -> Result<(), Error> {
         match self {
             Reader::Chat(reader) => reader.end(out),
+            Reader::Responses(reader) => reader.end(out),
             Reader::Absent(protocol) => Err(absent(*protocol)),
         }
     }
@@ -101,6 +111,8 @@ impl Reader {
 pub enum Writer {
     /// Chat Completions.
     Chat(Box<chat::stream::Writer>),
+    /// Responses.
+    Responses(Box<responses::stream::Writer>),
     /// Not there yet.
     Absent(Protocol),
 }
@@ -110,7 +122,10 @@ impl Writer {
     pub fn new(client: Protocol, cx: &Context, made: &Made) -> Writer {
         match client {
             Protocol::Chat => Writer::Chat(Box::new(chat::stream::Writer::new(cx, made))),
-            Protocol::Responses | Protocol::Messages => Writer::Absent(client),
+            Protocol::Responses => {
+                Writer::Responses(Box::new(responses::stream::Writer::new(cx, made)))
+            }
+            Protocol::Messages => Writer::Absent(client),
         }
     }
 
@@ -123,6 +138,7 @@ impl Writer {
     ) -> Result<(), Error> {
         match self {
             Writer::Chat(writer) => writer.write(event, cx, out),
+            Writer::Responses(writer) => writer.write(event, cx, out),
             Writer::Absent(protocol) => Err(absent(*protocol)),
         }
     }
@@ -131,7 +147,16 @@ impl Writer {
     pub fn fail(&mut self, error: &Error, cx: &Context, out: &mut Vec<u8>) {
         match self {
             Writer::Chat(writer) => writer.fail(error, cx, out),
+            Writer::Responses(writer) => writer.fail(error, cx, out),
             Writer::Absent(_) => {}
+        }
+    }
+
+    /// The id and the items, joined by commas, of an answer that has finished, where the protocol has such: what a store keeps.
+    pub fn kept(&self) -> Option<(&str, &[u8])> {
+        match self {
+            Writer::Responses(writer) => writer.kept(),
+            _ => None,
         }
     }
 
@@ -139,6 +164,7 @@ impl Writer {
     pub fn keep_alive(&mut self, cx: &Context, out: &mut Vec<u8>) {
         match self {
             Writer::Chat(writer) => writer.keep_alive(cx, out),
+            Writer::Responses(writer) => writer.keep_alive(cx, out),
             Writer::Absent(_) => {}
         }
     }
