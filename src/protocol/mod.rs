@@ -16,6 +16,8 @@ mod errors;
 mod estimate;
 pub mod gather;
 pub mod ids;
+#[cfg(test)]
+mod mutation;
 pub mod neutral;
 mod pipe;
 pub mod render;
@@ -25,6 +27,8 @@ pub mod schema;
 pub mod sequence;
 mod stops;
 pub mod take;
+#[cfg(test)]
+mod testing;
 pub mod text;
 mod twins;
 pub mod warnings;

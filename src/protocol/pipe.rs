@@ -380,6 +380,33 @@ fn each_event(
     })
 }
 
+/// The events of a stream as a writer sees them.
+#[cfg(test)]
+pub(super) fn each_stream_event(
+    upstream: Protocol,
+    cx: Context,
+    made: Made,
+    stream: &[u8],
+    see: &mut dyn FnMut(&Event<'_>),
+) -> Result<(), Error> {
+    let mut reader = Reader::new(upstream, &cx);
+    let mut middle = Middle::new(cx, made);
+    let mut parser = sse::Parser::new();
+    parser
+        .push(stream)
+        .map_err(|fault| fault.blame(Blame::Upstream))?;
+    let mut sink = |keyed: Keyed<'_>| {
+        middle.push(keyed, &mut |event, _| {
+            see(event);
+            Ok(())
+        })
+    };
+    while let Some(event) = parser.next() {
+        reader.read(event, &mut sink)?;
+    }
+    reader.end(&mut sink)
+}
+
 /// The error of every answer that ends too early; the same words wherever it is noticed.
 pub fn truncated() -> Error {
     Error::upstream(Kind::BadReply, "upstream stream ended before completion")

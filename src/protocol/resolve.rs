@@ -11,6 +11,9 @@ use super::{Protocol, neutral::Proof};
 use crate::error::{Error, Kind};
 use crate::wire::json::Object;
 
+/// Where the numbers of made call ids begin: a writer's own ids have the lower ones.
+const CALL_NUMBERS: u64 = 1 << 32;
+
 /// What happens to the arguments of the call that is open.
 #[derive(Default)]
 enum Form {
@@ -110,10 +113,11 @@ impl Resolver {
     }
 
     fn head<'h>(&mut self, head: Opened<'h>, cx: &Context, made: &Made) -> Opened<'h> {
-        let mut id = ids::fix(head.id, ids::client_rule(cx.client));
-        if id.is_empty() || self.ids.contains(&id) {
-            id = Text::owned(made.id("call_", 0x1000 + self.ids.len() as u64));
-        }
+        let given = (!head.id.is_empty()).then(|| ids::fix(head.id, ids::client_rule(cx.client)));
+        let fresh = || Text::owned(made.id("call_", CALL_NUMBERS + self.ids.len() as u64));
+        let id = given
+            .filter(|id| !self.ids.contains(id))
+            .unwrap_or_else(fresh);
         self.ids.push(id.clone().into_owned());
         let entry = cx.tools.find(&head.name);
         // An undeclared free-form call reaches a Messages client as a function call: it knows no other.

@@ -11,3 +11,5 @@ pub mod url;
 
 #[cfg(test)]
 mod dice;
+#[cfg(test)]
+pub(crate) use dice::Dice;

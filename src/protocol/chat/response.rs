@@ -530,3 +530,6 @@ pub(super) fn citation(from: u64, to: u64, annotation: &Annotation<'_>, list: &m
         });
     });
 }
+
+#[cfg(test)]
+mod tests;

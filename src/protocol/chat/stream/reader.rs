@@ -11,7 +11,7 @@ use crate::protocol::neutral::{
 };
 use crate::protocol::text::Text;
 use crate::protocol::{in_stream, truncated};
-use crate::wire::json::{JsonKind, Raw, Walk};
+use crate::wire::json::{self, JsonKind, Raw, Walk};
 use crate::wire::sse;
 
 /// Reads one answer.
@@ -265,7 +265,9 @@ impl Reader {
             return Ok(());
         }
         let logprobs = logprobs.and_then(|raw| raw.as_object().ok()?.get("content"));
-        let logprobs = logprobs.filter(|raw| raw.kind() == JsonKind::Array);
+        // It is pasted into the client's stream, so here it is judged to its last leaf.
+        let sound = |raw: &Raw<'_>| json::validate(raw.text().as_bytes()).is_ok();
+        let logprobs = logprobs.filter(|raw| raw.kind() == JsonKind::Array && sound(raw));
         self.say(Inside::Text, Piece::Text { text, logprobs }, out)
     }
 

@@ -1,0 +1,176 @@
+//! What the tests of this floor share: every stream runs whole, cut in two at every byte, and byte by byte, and must give the
+//! same; the grammar of events is checked by the pipe itself.
+
+use super::neutral::{Event, Open, Piece};
+use super::{Caps, Context, Made, Protocol, Translator, pipe};
+use crate::error::Error;
+use serde_json::Value;
+
+/// One scenario as the three upstreams tell it: a thought, a text, two parallel calls.
+pub(super) fn transcript(upstream: Protocol) -> &'static str {
+    match upstream {
+        Protocol::Chat => include_str!("testing/chat.sse"),
+        Protocol::Responses => include_str!("testing/responses.sse"),
+        Protocol::Messages => include_str!("testing/messages.sse"),
+    }
+}
+
+/// Fixed chance and time.
+pub(super) fn made() -> Made {
+    Made {
+        now_unix_s: 1_790_000_000,
+        random: *b"0123456789abcdef",
+    }
+}
+
+/// A context for a generic upstream, with usage asked for.
+pub(super) fn cx(client: Protocol, upstream: Protocol) -> Context {
+    Context::bare(client, upstream, "client-model", Caps::default())
+}
+
+/// What a client got, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) out: String,
+    /// The error, before or (after `started`) inside the stream.
+    pub(super) error: Option<Error>,
+    pub(super) started: bool,
+}
+
+fn run<'p>(
+    upstream: Protocol,
+    client: Protocol,
+    cx: &Context,
+    pieces: impl IntoIterator<Item = &'p [u8]>,
+) -> Outcome {
+    let mut translator = Translator::new(upstream, client, cx.clone(), made());
+    let mut out = Vec::new();
+    let mut failed = None;
+    for piece in pieces {
+        if let Err(error) = translator.feed(piece, &mut out) {
+            failed = Some(error);
+            break;
+        }
+    }
+    if failed.is_none() {
+        failed = translator.finish(&mut out).err();
+    }
+    let started = translator.started();
+    if let (Some(error), true) = (&failed, started) {
+        translator.fail(error, &mut out);
+    }
+    Outcome {
+        out: String::from_utf8(out).expect("a client never gets broken UTF-8"),
+        error: failed,
+        started,
+    }
+}
+
+/// Translates a stream in all the ways it can arrive.
+pub(super) fn check_stream(
+    upstream: Protocol,
+    client: Protocol,
+    cx: &Context,
+    stream: impl AsRef<[u8]>,
+) -> Outcome {
+    let stream = stream.as_ref();
+    let whole = run(upstream, client, cx, [stream]);
+    let bytewise = run(upstream, client, cx, stream.chunks(1));
+    assert_eq!(bytewise, whole, "byte by byte");
+    let step = if stream.len() > 20_000 { 7 } else { 1 };
+    for at in (1..stream.len()).step_by(step) {
+        let (head, tail) = stream.split_at(at);
+        assert_eq!(
+            run(upstream, client, cx, [head, tail]),
+            whole,
+            "cut at {at}"
+        );
+    }
+    whole
+}
+
+/// The neutral events of a stream behind sequencer and resolver, one word each: `[text`, `hi`, `]`, `end Done`.
+pub(super) fn events(upstream: Protocol, cx: &Context, stream: &str) -> Result<Vec<String>, Error> {
+    let mut seen = Vec::new();
+    pipe::each_stream_event(
+        upstream,
+        cx.clone(),
+        made(),
+        stream.as_bytes(),
+        &mut |event| {
+            seen.push(word(event));
+        },
+    )?;
+    Ok(seen)
+}
+
+fn word(event: &Event<'_>) -> String {
+    match event {
+        Event::Start(_) => "start".to_owned(),
+        Event::Open(Open::Text) => "[text".to_owned(),
+        Event::Open(Open::Reasoning) => "[thought".to_owned(),
+        Event::Open(Open::Refusal) => "[refusal".to_owned(),
+        Event::Open(Open::Call(head)) => format!("[{} {}", head.name.decode(), head.id.decode()),
+        Event::Open(Open::Hosted(hosted)) => format!("[hosted {}", hosted.name.decode()),
+        Event::Delta(
+            Piece::Text { text, .. }
+            | Piece::Reasoning(text)
+            | Piece::Refusal(text)
+            | Piece::Arguments(text),
+        ) => text.decode().into_owned(),
+        Event::Delta(Piece::Proof(proof)) => format!("proof {}", proof.value.decode()),
+        Event::Annotation(annotation) => format!("cites {}", annotation.url.decode()),
+        Event::Close { whole: true } => "]".to_owned(),
+        Event::Close { whole: false } => "] cut".to_owned(),
+        Event::Usage(usage) => format!("usage {}/{}/{}", usage.input, usage.cached, usage.output),
+        Event::Finish(finish) => match &finish.stop {
+            Some(stop) => format!("end {:?} at {}", finish.reason, stop.decode()),
+            None => format!("end {:?}", finish.reason),
+        },
+    }
+}
+
+/// A Chat client's stream in short: each delta, `finish …`, `usage …`, `error …`, `[DONE]`. Checks the constant envelope.
+pub(super) fn chat_lines(out: &str) -> Vec<String> {
+    let mut id = None;
+    let frames = out.split_terminator("\n\n").map(|frame| {
+        let data = frame.strip_prefix("data: ").expect("only data lines");
+        if data == "[DONE]" {
+            return data.to_owned();
+        }
+        let chunk: Value = serde_json::from_str(data).expect("each frame is JSON");
+        if let Some(error) = chunk.get("error") {
+            return format!("error {error}");
+        }
+        assert_eq!(*id.get_or_insert(chunk["id"].clone()), chunk["id"]);
+        assert_eq!(chunk["object"], "chat.completion.chunk");
+        let Some(choice) = chunk["choices"].get(0) else {
+            return format!("usage {}", chunk["usage"]);
+        };
+        match choice["finish_reason"].as_str() {
+            Some(reason) => format!("finish {reason}"),
+            None => choice["delta"].to_string(),
+        }
+    });
+    frames.collect()
+}
+
+/// `data:` frames of that JSON each, as a Chat upstream sends them.
+pub(super) fn chat_stream(chunks: &[&str]) -> String {
+    chunks
+        .iter()
+        .map(|chunk| format!("data: {chunk}\n\n"))
+        .collect()
+}
+
+/// A chunk with that delta and nothing else.
+pub(super) fn delta(delta: &str) -> String {
+    format!(
+        r#"{{"id":"c1","created":1,"model":"m","choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}"#
+    )
+}
+
+/// The chunk that ends an answer.
+pub(super) fn finish(reason: &str) -> String {
+    format!(r#"{{"id":"c1","choices":[{{"index":0,"delta":{{}},"finish_reason":"{reason}"}}]}}"#)
+}
