@@ -9,7 +9,7 @@ use crate::protocol::neutral::{
 use crate::protocol::render::Members;
 use crate::protocol::text::Text;
 use crate::protocol::{Protocol, carrier, openai_words};
-use crate::wire::json::{Object, Raw};
+use crate::wire::json::{self, Object, Raw};
 use std::borrow::Cow;
 
 /// What an answer echoes when nothing is known of its request.
@@ -188,8 +188,7 @@ impl Part {
 
     /// Adds the elements of a log probability array.
     pub fn odds(&mut self, array: &str) {
-        let inner = array.trim();
-        let inner = inner
+        let inner = array
             .strip_prefix('[')
             .and_then(|inner| inner.strip_suffix(']'));
         let inner = one_line(inner.unwrap_or_default().trim());
@@ -278,8 +277,12 @@ pub fn builtin(
     arguments: &str,
     out: &mut Vec<u8>,
 ) -> bool {
-    let json = Text::escaped(arguments);
-    let json = json.decode();
+    let text = Text::escaped(arguments);
+    let json = text.decode();
+    // What is pasted must be JSON to the last leaf.
+    if json::validate(json.as_bytes()).is_err() {
+        return false;
+    }
     let Ok(object) = Object::parse(json.as_bytes()) else {
         return false;
     };

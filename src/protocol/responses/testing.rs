@@ -1,70 +1,20 @@
-//! What the tests of this twin share: streams fed whole, split everywhere and byte by byte; events in short.
+//! What the tests of this twin share beside the floor's own: made ids by number, the life cycle, events in short.
 
 use super::stream::Reader;
 use crate::error::Error;
 use crate::protocol::caps::Caps;
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{Block, CallKind, Event, Keyed, Open, Piece};
-use crate::protocol::{Converted, Made, Protocol, Translator, convert_request};
+use crate::protocol::testing::{self, cx};
+use crate::protocol::text::Text;
+use crate::protocol::{Converted, Protocol, convert_request};
 use crate::wire::sse;
 use serde_json::Value;
 
-/// The scenario of protocols.md 8.9 as a Chat upstream tells it.
-pub const CHAT_UPSTREAM: &str = include_str!("testing/chat_upstream.sse");
-/// The same for a Responses client.
-pub const RESPONSES_FROM_CHAT: &str = include_str!("testing/responses_from_chat.sse");
-/// The scenario as a Responses upstream tells it.
-pub const RESPONSES_UPSTREAM: &str = include_str!("testing/responses_upstream.sse");
-/// The same for a Chat client.
-pub const CHAT_FROM_RESPONSES: &str = include_str!("testing/chat_from_responses.sse");
-
-pub fn made() -> Made {
-    Made {
-        now_unix_s: 1_790_000_000,
-        random: *b"0123456789abcdef",
-    }
-}
-
-pub fn bare(client: Protocol, upstream: Protocol) -> Context {
-    Context::bare(client, upstream, "client-model", Caps::default())
-}
-
-/// Feeds the pieces, ends the stream, and tells the client of an error.
-pub fn translate<'p>(
-    cx: &Context,
-    pieces: impl Iterator<Item = &'p [u8]>,
-) -> (String, Option<Error>) {
-    let mut translator = Translator::new(cx.upstream, cx.client, cx.clone(), made());
-    let mut out = Vec::new();
-    let mut failed = None;
-    for piece in pieces {
-        if failed.is_none() {
-            failed = translator.feed(piece, &mut out).err();
-        }
-    }
-    if failed.is_none() {
-        failed = translator.finish(&mut out).err();
-    }
-    if let Some(error) = &failed {
-        translator.fail(error, &mut out);
-    }
-    (tame(&String::from_utf8(out).unwrap()), failed)
-}
-
-/// The client's stream, the same however the upstream's bytes are cut.
+/// The client's stream, however the upstream's bytes are cut, with the ids that were made numbered.
 pub fn check_stream(cx: &Context, upstream: &str) -> (String, Option<Error>) {
-    let bytes = upstream.as_bytes();
-    let whole = translate(cx, std::iter::once(bytes));
-    for at in 1..bytes.len() {
-        let (head, tail) = bytes.split_at(at);
-        assert_eq!(
-            translate(cx, [head, tail].into_iter()),
-            whole,
-            "split at {at}"
-        );
-    }
-    assert_eq!(translate(cx, bytes.chunks(1)), whole, "byte by byte");
-    whole
+    let outcome = testing::check_stream(cx.upstream, cx.client, cx, upstream);
+    (tame(&outcome.out), outcome.error)
 }
 
 /// Ids that were made, numbered in order of appearance.
@@ -187,7 +137,7 @@ pub fn check_life_cycle(stream: &str) {
 
 /// The neutral events of an upstream's stream, one line each; after an error its sentence.
 pub fn trace(stream: &str) -> Vec<String> {
-    let mut reader = Reader::new(&bare(Protocol::Chat, Protocol::Responses));
+    let mut reader = Reader::new(&cx(Protocol::Chat, Protocol::Responses));
     let mut parser = sse::Parser::new();
     parser.push(stream.as_bytes()).unwrap();
     let mut lines = Vec::new();
@@ -208,7 +158,7 @@ pub fn trace(stream: &str) -> Vec<String> {
 
 fn line(keyed: &Keyed<'_>) -> String {
     let key = keyed.block;
-    let text = |text: &crate::protocol::text::Text<'_>| text.decode().into_owned();
+    let text = |text: &Text<'_>| text.decode().into_owned();
     match &keyed.event {
         Event::Start(start) => format!("start {}", start.id.as_ref().map(text).unwrap_or_default()),
         Event::Open(Open::Call(head)) => {

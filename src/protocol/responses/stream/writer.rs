@@ -11,6 +11,7 @@ use crate::protocol::render::{Members, write_number};
 use crate::protocol::responses::output::{self, Envelope, Part};
 use crate::protocol::text::Text;
 use crate::protocol::{Made, openai_words};
+use crate::wire::json;
 
 /// Writes one answer's stream.
 pub struct Writer {
@@ -289,7 +290,9 @@ impl Writer {
                 };
                 part.text.push_str(text.as_escaped());
                 let name = "response.output_text.delta";
-                match logprobs {
+                // They are pasted, so they must be JSON to the last leaf.
+                let odds = logprobs.filter(|raw| json::validate(raw.text().as_bytes()).is_ok());
+                match odds {
                     None => delta(
                         out,
                         &mut self.sequence,

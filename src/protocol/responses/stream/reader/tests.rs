@@ -1,5 +1,6 @@
 use crate::protocol::Protocol;
 use crate::protocol::responses::testing::*;
+use crate::protocol::testing::{cx, transcript};
 
 /// Frames of the given events; `type` alone names them.
 fn stream(events: &[&str]) -> String {
@@ -17,7 +18,7 @@ const COMPLETED: &str =
 #[test]
 fn the_transcript_is_read_once_each() {
     assert_eq!(
-        trace(RESPONSES_UPSTREAM),
+        trace(transcript(Protocol::Responses)),
         [
             "start resp_u7",
             "1 open Reasoning",
@@ -44,10 +45,13 @@ fn the_transcript_is_read_once_each() {
 
 #[test]
 fn a_chat_client_gets_the_transcript() {
-    let cx = bare(Protocol::Chat, Protocol::Responses);
-    let (out, error) = check_stream(&cx, RESPONSES_UPSTREAM);
+    let cx = cx(Protocol::Chat, Protocol::Responses);
+    let (out, error) = check_stream(&cx, transcript(Protocol::Responses));
     assert!(error.is_none(), "{error:?}");
-    assert_eq!(frames(&out), frames(CHAT_FROM_RESPONSES));
+    assert_eq!(
+        frames(&out),
+        frames(include_str!("../../../testing/chat_of_responses.sse"))
+    );
 }
 
 #[test]
@@ -296,42 +300,4 @@ fn searches_are_told_of_and_other_hosted_work_is_not() {
             "finish Done"
         ]
     );
-}
-
-/// Every prefix of a real stream is a truncated answer, never a shorter one; and no damage to it panics.
-#[test]
-fn damaged_streams_are_errors_or_answers_and_never_panic() {
-    let cx = bare(Protocol::Chat, Protocol::Responses);
-    let last = RESPONSES_UPSTREAM
-        .rfind("event: response.completed")
-        .unwrap();
-    for at in (0..last).step_by(7) {
-        let cut = &RESPONSES_UPSTREAM.as_bytes()[..at];
-        let (out, error) = translate(&cx, std::iter::once(cut));
-        assert!(error.is_some() && !out.contains("[DONE]"), "cut at {at}");
-    }
-    let mut dice = 0x2545_f491_4f6c_dd1d_u64;
-    for _ in 0..3000 {
-        let mut bytes = RESPONSES_UPSTREAM.as_bytes().to_vec();
-        for _ in 0..3 {
-            dice ^= dice << 13;
-            dice ^= dice >> 7;
-            dice ^= dice << 17;
-            let at = dice as usize % bytes.len();
-            match dice >> 60 {
-                0..=7 => bytes[at] = (dice >> 32) as u8,
-                8..=11 => drop(bytes.remove(at)),
-                _ => bytes.insert(at, b"{}[]\",:\\"[(dice >> 40) as usize % 8]),
-            }
-        }
-        let mut translator =
-            crate::protocol::Translator::new(cx.upstream, cx.client, cx.clone(), made());
-        let mut out = Vec::new();
-        if let Err(error) = translator
-            .feed(&bytes, &mut out)
-            .and_then(|()| translator.finish(&mut out))
-        {
-            translator.fail(&error, &mut out);
-        }
-    }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::protocol::Protocol;
 use crate::protocol::responses::testing::*;
+use crate::protocol::testing::{cx, made, transcript};
 
 fn chat(events: &[&str]) -> String {
     let frames = events.iter().map(|event| format!("data: {event}\n\n"));
@@ -8,7 +9,7 @@ fn chat(events: &[&str]) -> String {
 }
 
 fn from_chat(events: &[&str]) -> String {
-    let cx = bare(Protocol::Responses, Protocol::Chat);
+    let cx = cx(Protocol::Responses, Protocol::Chat);
     let (out, error) = check_stream(&cx, &chat(events));
     assert!(error.is_none(), "{error:?}");
     check_life_cycle(&out);
@@ -17,11 +18,14 @@ fn from_chat(events: &[&str]) -> String {
 
 #[test]
 fn the_transcript_is_written_to_the_letter() {
-    let cx = bare(Protocol::Responses, Protocol::Chat);
-    let (out, error) = check_stream(&cx, CHAT_UPSTREAM);
+    let cx = cx(Protocol::Responses, Protocol::Chat);
+    let (out, error) = check_stream(&cx, transcript(Protocol::Chat));
     assert!(error.is_none(), "{error:?}");
     check_life_cycle(&out);
-    let (found, wanted) = (frames(&out), frames(RESPONSES_FROM_CHAT));
+    let (found, wanted) = (
+        frames(&out),
+        frames(include_str!("../../../testing/responses_of_chat.sse")),
+    );
     for (found, wanted) in found.iter().zip(&wanted) {
         assert_eq!(found, wanted);
     }
@@ -30,9 +34,10 @@ fn the_transcript_is_written_to_the_letter() {
 
 #[test]
 fn case_01_a_call_cut_by_the_end_of_the_stream_is_never_done() {
-    let cx = bare(Protocol::Responses, Protocol::Chat);
-    let cut = CHAT_UPSTREAM.find("data: {\"id\":\"chatcmpl-7\",\"object\":\"chat.completion.chunk\",\"created\":1790000000,\"model\":\"up-model\",\"choices\":[{\"index\":0,\"delta\":{},");
-    let upstream = CHAT_UPSTREAM[..cut.unwrap()].replace("\\\"Rome\\\"}", "\\\"Ro");
+    let cx = cx(Protocol::Responses, Protocol::Chat);
+    let upstream = transcript(Protocol::Chat);
+    let cut = upstream.find("data: {\"id\":\"chatcmpl-7\",\"object\":\"chat.completion.chunk\",\"created\":1790000000,\"model\":\"up-model\",\"choices\":[{\"index\":0,\"delta\":{},");
+    let upstream = upstream[..cut.unwrap()].replace("\\\"Rome\\\"}", "\\\"Ro");
     let (out, error) = check_stream(&cx, &upstream);
     assert!(error.is_some());
     check_life_cycle(&out);
@@ -252,7 +257,7 @@ fn typed_calls_are_announced_and_done_at_once() {
 
 #[test]
 fn an_error_before_the_start_is_nested_and_later_fails_the_response() {
-    let cx = bare(Protocol::Responses, Protocol::Chat);
+    let cx = cx(Protocol::Responses, Protocol::Chat);
     let error = Error::upstream(crate::error::Kind::TooManyRequests, "slow down").retry_after(2);
     let mut writer = Writer::new(&cx, &made());
     let mut out = Vec::new();
@@ -275,7 +280,7 @@ fn an_error_before_the_start_is_nested_and_later_fails_the_response() {
 
 #[test]
 fn citations_and_odds_travel_with_their_text() {
-    let cx = bare(Protocol::Responses, Protocol::Messages);
+    let cx = cx(Protocol::Responses, Protocol::Messages);
     let mut writer = Writer::new(&cx, &made());
     let mut out = Vec::new();
     let odds = crate::wire::json::Raw::parse("[{\"token\":\"a\",\n\"logprob\":0}]").unwrap();
