@@ -9,6 +9,8 @@ pub mod adapt;
 mod balance;
 pub mod caps;
 pub mod carrier;
+#[cfg(test)]
+mod cases;
 mod chat;
 pub mod context;
 pub mod effort;

@@ -10,4 +10,4 @@ pub mod state;
 pub mod stream;
 
 #[cfg(test)]
-mod testing;
+pub(in crate::protocol) mod testing;

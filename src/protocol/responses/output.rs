@@ -186,8 +186,11 @@ impl Part {
         &self.annotations[start..]
     }
 
-    /// Adds the elements of a log probability array.
-    pub fn odds(&mut self, array: &str) {
+    /// Adds the elements of a log probability array. They are pasted, so they must be JSON to the last leaf: false, if not.
+    pub fn odds(&mut self, array: &str) -> bool {
+        if json::validate(array.as_bytes()).is_err() {
+            return false;
+        }
         let inner = array
             .strip_prefix('[')
             .and_then(|inner| inner.strip_suffix(']'));
@@ -198,6 +201,7 @@ impl Part {
             }
             self.logprobs.push_str(&inner);
         }
+        true
     }
 }
 

@@ -162,7 +162,7 @@ fn message(
                 for annotation in annotations {
                     part.annotate(annotation);
                 }
-                part.logprobs = output::one_line(logprobs).into_owned();
+                part.odds(&format!("[{logprobs}]"));
             }
             Block::Refusal(text) => {
                 part.refusal = true;

@@ -4,7 +4,7 @@ use super::stream::Reader;
 use crate::error::Error;
 use crate::protocol::caps::Caps;
 use crate::protocol::context::Context;
-use crate::protocol::neutral::{Block, CallKind, Event, Keyed, Open, Piece};
+use crate::protocol::neutral::{CallKind, Event, Keyed, Open, Piece};
 use crate::protocol::testing::{self, cx};
 use crate::protocol::text::Text;
 use crate::protocol::{Converted, Protocol, convert_request};
@@ -205,26 +205,6 @@ fn line(keyed: &Keyed<'_>) -> String {
         ),
         Event::Finish(finish) => format!("finish {:?}", finish.reason),
     }
-}
-
-/// The blocks of a whole answer, one line each.
-pub fn blocks(blocks: &[Block<'_>]) -> Vec<String> {
-    let one = |block: &Block<'_>| match block {
-        Block::Text {
-            text, annotations, ..
-        } => format!("text {} {}", text.decode(), annotations.len()),
-        Block::Reasoning { text, proof } => {
-            format!("reasoning {} {}", text.decode(), proof.is_some())
-        }
-        Block::Refusal(text) => format!("refusal {}", text.decode()),
-        Block::Call {
-            head,
-            arguments,
-            whole,
-        } => format!("call {} {} {whole}", head.name.decode(), arguments.decode()),
-        Block::Hosted(hosted) => format!("hosted {}", hosted.name.decode()),
-    };
-    blocks.iter().map(one).collect()
 }
 
 /// A converted request.

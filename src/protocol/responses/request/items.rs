@@ -47,10 +47,10 @@ fn item<'a>(
 ) -> Result<(), Error> {
     let kind = optional(item, "type", path)?;
     let kind = kind.as_ref().map(Text::decode);
-    if let Some(caller) = get(item, "caller") {
-        if !says(&take::as_object(caller, path)?, "type", "direct") {
-            return Err(refuse(path, "calls made by a program are not supported"));
-        }
+    if let Some(caller) = get(item, "caller")
+        && !says(&take::as_object(caller, path)?, "type", "direct")
+    {
+        return Err(refuse(path, "calls made by a program are not supported"));
     }
     if get(item, "async").and_then(Raw::as_bool) == Some(true) {
         return Err(refuse(path, "asynchronous tools are not supported"));

@@ -2,16 +2,18 @@
 //! their sums, the item again when it is done, and at the end all of it once more. What is cut inside gets no `done` event:
 //! Codex runs a tool as soon as its item is done.
 
+mod frame;
+
 use crate::error::Error;
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{
     Annotation, CallKind, Event, Finish, Hosted, Open, Opened, Piece, Reason, Start, Usage,
 };
-use crate::protocol::render::{Members, write_number};
+use crate::protocol::render::Members;
 use crate::protocol::responses::output::{self, Envelope, Part};
 use crate::protocol::text::Text;
 use crate::protocol::{Made, openai_words};
-use crate::wire::json;
+use frame::{delta, frame, head, route, sum, summary_part};
 
 /// Writes one answer's stream.
 pub struct Writer {
@@ -76,49 +78,23 @@ enum Block {
     Hosted(Hosted<'static>),
 }
 
-/// Writes one event's frame; `fill` adds what comes after type and sequence number.
-fn frame(out: &mut Vec<u8>, sequence: &mut u64, name: &str, fill: impl FnOnce(&mut Members<'_>)) {
-    head(out, sequence, name);
-    fill(&mut Members::resume(out, false));
-    out.extend_from_slice(b"}\n\n");
+/// How the answer stands when it is told of whole.
+struct Standing<'s> {
+    status: &'static str,
+    error: Option<(&'static str, &'s str)>,
+    incomplete: Option<&'static str>,
+    usage: Option<Usage>,
 }
 
-fn head(out: &mut Vec<u8>, sequence: &mut u64, name: &str) {
-    out.extend_from_slice(b"event: ");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\ndata: {\"type\":\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\",\"sequence_number\":");
-    write_number(out, *sequence);
-    *sequence += 1;
-}
-
-/// A delta's frame. `route` is all that is the same in each delta of its block.
-fn delta(
-    out: &mut Vec<u8>,
-    sequence: &mut u64,
-    name: &str,
-    route: &[u8],
-    text: &Text<'_>,
-    tail: &[u8],
-) {
-    head(out, sequence, name);
-    out.extend_from_slice(route);
-    out.extend_from_slice(b",\"delta\":");
-    text.write(out);
-    out.extend_from_slice(tail);
-    out.extend_from_slice(b"}\n\n");
-}
-
-/// `,"item_id":…,"output_index":…` and, where the block is a part of its item, which one.
-fn route(item: &str, index: u64, part: Option<(&str, u64)>) -> Vec<u8> {
-    let mut route = Vec::with_capacity(96);
-    let mut m = Members::resume(&mut route, false);
-    m.str("item_id", item).number("output_index", index);
-    if let Some((key, number)) = part {
-        m.number(key, number);
+impl Standing<'_> {
+    fn of(status: &'static str) -> Standing<'static> {
+        Standing {
+            status,
+            error: None,
+            incomplete: None,
+            usage: None,
+        }
     }
-    route
 }
 
 impl Writer {
@@ -172,29 +148,19 @@ impl Writer {
         self.created = start.created.unwrap_or(self.created);
         self.tier = start.tier.clone().map(Text::into_owned);
         for name in ["response.created", "response.in_progress"] {
-            self.snapshot(name, "in_progress", None, None, None, cx, out);
+            self.snapshot(name, Standing::of("in_progress"), cx, out);
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn snapshot(
-        &mut self,
-        name: &str,
-        status: &'static str,
-        error: Option<(&'static str, &str)>,
-        incomplete: Option<&'static str>,
-        usage: Option<Usage>,
-        cx: &Context,
-        out: &mut Vec<u8>,
-    ) {
+    fn snapshot(&mut self, name: &str, now: Standing<'_>, cx: &Context, out: &mut Vec<u8>) {
         let envelope = Envelope {
             id: &self.id,
             created: self.created,
-            status,
-            error,
-            incomplete,
+            status: now.status,
+            error: now.error,
+            incomplete: now.incomplete,
             output: &self.output,
-            usage,
+            usage: now.usage,
             tier: self.tier.as_ref(),
         };
         frame(out, &mut self.sequence, name, |m| {
@@ -290,8 +256,7 @@ impl Writer {
                 };
                 part.text.push_str(text.as_escaped());
                 let name = "response.output_text.delta";
-                // They are pasted, so they must be JSON to the last leaf.
-                let odds = logprobs.filter(|raw| json::validate(raw.text().as_bytes()).is_ok());
+                let odds = logprobs.filter(|odds| part.odds(odds.text()));
                 match odds {
                     None => delta(
                         out,
@@ -302,7 +267,6 @@ impl Writer {
                         b",\"logprobs\":[]",
                     ),
                     Some(odds) => {
-                        part.odds(odds.text());
                         let tail = format!(",\"logprobs\":{}", output::one_line(odds.text()));
                         delta(out, &mut self.sequence, name, route, text, tail.as_bytes());
                     }
@@ -631,7 +595,12 @@ impl Writer {
             Reason::Length | Reason::Filtered | Reason::Paused => "response.incomplete",
         };
         let usage = Some(self.usage.unwrap_or_default());
-        self.snapshot(name, status, None, incomplete, usage, cx, out);
+        let now = Standing {
+            incomplete,
+            usage,
+            ..Standing::of(status)
+        };
+        self.snapshot(name, now, cx, out);
         self.stage = Stage::Finished;
     }
 
@@ -662,9 +631,12 @@ impl Writer {
             self.end_message("completed", out);
         }
         let (code, message) = output::failure(error);
-        let usage = self.usage;
-        let failure = Some((code, message.as_ref()));
-        self.snapshot("response.failed", "failed", failure, None, usage, cx, out);
+        let now = Standing {
+            error: Some((code, message.as_ref())),
+            usage: self.usage,
+            ..Standing::of("failed")
+        };
+        self.snapshot("response.failed", now, cx, out);
         self.stage = Stage::Finished;
         self.output.clear();
     }
@@ -681,33 +653,6 @@ fn delta_name(kind: CallKind) -> Option<&'static str> {
         CallKind::Custom => Some("response.custom_tool_call_input.delta"),
         CallKind::Builtin(_) => None,
     }
-}
-
-/// The event that repeats what its deltas were.
-fn sum(
-    out: &mut Vec<u8>,
-    sequence: &mut u64,
-    name: &str,
-    route: &[u8],
-    key: &str,
-    text: &str,
-    tail: &[u8],
-) {
-    head(out, sequence, name);
-    out.extend_from_slice(route);
-    Members::resume(out, false).text(key, &Text::escaped(text));
-    out.extend_from_slice(tail);
-    out.extend_from_slice(b"}\n\n");
-}
-
-fn summary_part(out: &mut Vec<u8>, sequence: &mut u64, name: &str, route: &[u8], text: &str) {
-    head(out, sequence, name);
-    out.extend_from_slice(route);
-    Members::resume(out, false).nested("part", |m| {
-        m.str("type", "summary_text");
-        m.text("text", &Text::escaped(text));
-    });
-    out.extend_from_slice(b"}\n\n");
 }
 
 #[cfg(test)]
