@@ -9,6 +9,8 @@ pub mod adapt;
 mod balance;
 pub mod caps;
 pub mod carrier;
+#[cfg(test)]
+mod cases;
 mod chat;
 pub mod context;
 pub mod effort;
@@ -16,12 +18,14 @@ mod errors;
 mod estimate;
 pub mod gather;
 pub mod ids;
+mod messages;
 #[cfg(test)]
 mod mutation;
 pub mod neutral;
 mod pipe;
 pub mod render;
 mod resolve;
+pub mod responses;
 pub mod schema;
 pub mod sequence;
 mod stops;
@@ -38,7 +42,7 @@ pub use errors::{
     ErrorAnswer, answer, anthropic_message, anthropic_word, convert_error, error_body, in_stream,
     of_answer, openai_words, says_error, status,
 };
-pub use estimate::estimate_tokens;
+pub use estimate::{estimate_answer, estimate_tokens};
 pub use neutral::Usage;
 pub use pipe::{Collector, Translator, convert_response, replay, truncated};
 pub use warnings::Warnings;

@@ -225,6 +225,12 @@ impl Translator {
         self.middle.usage.as_ref()
     }
 
+    /// For a Responses client, once the answer is complete: its id and output items, joined by commas. A store keeps them
+    /// (see [`super::responses::state`]).
+    pub fn kept(&self) -> Option<(&str, &[u8])> {
+        self.writer.kept()
+    }
+
     /// What was found to be lost while answering.
     pub fn warnings(&self) -> &Warnings {
         &self.middle.warnings

@@ -1,12 +1,13 @@
-//! The one place that knows there are three protocols: every `match` over them for reading and writing. A twin that is not
-//! there yet is an `Unsupported` error, not a gap.
+//! The one place that knows there are three protocols: every `match` over them for reading and writing.
 
 use super::chat;
 use super::context::Context;
+use super::messages;
 use super::neutral::{Event, Reply, Request, Sink};
+use super::responses;
 use super::warnings::Warnings;
 use super::{Made, Outgoing, Protocol, Target};
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::wire::json::Object;
 use crate::wire::sse;
 
@@ -18,7 +19,8 @@ pub fn read_request<'a>(
 ) -> Result<Request<'a>, Error> {
     match from {
         Protocol::Chat => chat::request::read(body, warnings),
-        Protocol::Responses | Protocol::Messages => Err(absent(from)),
+        Protocol::Messages => messages::request::read(body, warnings),
+        Protocol::Responses => responses::request::read(body, warnings),
     }
 }
 
@@ -31,7 +33,8 @@ pub fn write_request(
 ) -> Result<Outgoing, Error> {
     match to {
         Protocol::Chat => chat::request::write(request, target, warnings),
-        Protocol::Responses | Protocol::Messages => Err(absent(to)),
+        Protocol::Messages => messages::request::write(request, target, warnings),
+        Protocol::Responses => responses::request::write(request, target, warnings),
     }
 }
 
@@ -44,7 +47,8 @@ pub fn read_reply<'a>(
 ) -> Result<Reply<'a>, Error> {
     match upstream {
         Protocol::Chat => chat::response::read(body, cx, warnings),
-        Protocol::Responses | Protocol::Messages => Err(absent(upstream)),
+        Protocol::Messages => messages::response::read(body, cx, warnings),
+        Protocol::Responses => responses::response::read(body, cx, warnings),
     }
 }
 
@@ -59,7 +63,8 @@ pub fn write_reply(
 ) -> Result<(), Error> {
     match client {
         Protocol::Chat => chat::response::write(reply, cx, made, warnings, out),
-        Protocol::Responses | Protocol::Messages => Err(absent(client)),
+        Protocol::Messages => messages::response::write(reply, cx, made, warnings, out),
+        Protocol::Responses => responses::response::write(reply, cx, made, warnings, out),
     }
 }
 
@@ -67,8 +72,10 @@ pub fn write_reply(
 pub enum Reader {
     /// Chat Completions.
     Chat(Box<chat::stream::Reader>),
-    /// Not there yet.
-    Absent(Protocol),
+    /// Messages.
+    Messages(Box<messages::stream::Reader>),
+    /// Responses.
+    Responses(Box<responses::stream::Reader>),
 }
 
 impl Reader {
@@ -76,7 +83,8 @@ impl Reader {
     pub fn new(upstream: Protocol, cx: &Context) -> Reader {
         match upstream {
             Protocol::Chat => Reader::Chat(Box::new(chat::stream::Reader::new(cx))),
-            Protocol::Responses | Protocol::Messages => Reader::Absent(upstream),
+            Protocol::Messages => Reader::Messages(Box::new(messages::stream::Reader::new(cx))),
+            Protocol::Responses => Reader::Responses(Box::new(responses::stream::Reader::new(cx))),
         }
     }
 
@@ -84,7 +92,8 @@ impl Reader {
     pub fn read(&mut self, event: sse::Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
         match self {
             Reader::Chat(reader) => reader.read(event, out),
-            Reader::Absent(protocol) => Err(absent(*protocol)),
+            Reader::Messages(reader) => reader.read(event, out),
+            Reader::Responses(reader) => reader.read(event, out),
         }
     }
 
@@ -92,7 +101,8 @@ impl Reader {
     pub fn end(&mut self, out: &mut Sink<'_>) -> Result<(), Error> {
         match self {
             Reader::Chat(reader) => reader.end(out),
-            Reader::Absent(protocol) => Err(absent(*protocol)),
+            Reader::Messages(reader) => reader.end(out),
+            Reader::Responses(reader) => reader.end(out),
         }
     }
 }
@@ -101,8 +111,10 @@ impl Reader {
 pub enum Writer {
     /// Chat Completions.
     Chat(Box<chat::stream::Writer>),
-    /// Not there yet.
-    Absent(Protocol),
+    /// Messages.
+    Messages(Box<messages::stream::Writer>),
+    /// Responses.
+    Responses(Box<responses::stream::Writer>),
 }
 
 impl Writer {
@@ -110,7 +122,12 @@ impl Writer {
     pub fn new(client: Protocol, cx: &Context, made: &Made) -> Writer {
         match client {
             Protocol::Chat => Writer::Chat(Box::new(chat::stream::Writer::new(cx, made))),
-            Protocol::Responses | Protocol::Messages => Writer::Absent(client),
+            Protocol::Messages => {
+                Writer::Messages(Box::new(messages::stream::Writer::new(cx, made)))
+            }
+            Protocol::Responses => {
+                Writer::Responses(Box::new(responses::stream::Writer::new(cx, made)))
+            }
         }
     }
 
@@ -123,7 +140,8 @@ impl Writer {
     ) -> Result<(), Error> {
         match self {
             Writer::Chat(writer) => writer.write(event, cx, out),
-            Writer::Absent(protocol) => Err(absent(*protocol)),
+            Writer::Messages(writer) => writer.write(event, cx, out),
+            Writer::Responses(writer) => writer.write(event, cx, out),
         }
     }
 
@@ -131,7 +149,16 @@ impl Writer {
     pub fn fail(&mut self, error: &Error, cx: &Context, out: &mut Vec<u8>) {
         match self {
             Writer::Chat(writer) => writer.fail(error, cx, out),
-            Writer::Absent(_) => {}
+            Writer::Messages(writer) => writer.fail(error, cx, out),
+            Writer::Responses(writer) => writer.fail(error, cx, out),
+        }
+    }
+
+    /// The id and the items, joined by commas, of an answer that has finished, where the protocol has such: what a store keeps.
+    pub fn kept(&self) -> Option<(&str, &[u8])> {
+        match self {
+            Writer::Responses(writer) => writer.kept(),
+            _ => None,
         }
     }
 
@@ -139,18 +166,8 @@ impl Writer {
     pub fn keep_alive(&mut self, cx: &Context, out: &mut Vec<u8>) {
         match self {
             Writer::Chat(writer) => writer.keep_alive(cx, out),
-            Writer::Absent(_) => {}
+            Writer::Messages(writer) => writer.keep_alive(cx, out),
+            Writer::Responses(writer) => writer.keep_alive(cx, out),
         }
     }
-}
-
-#[cold]
-fn absent(protocol: Protocol) -> Error {
-    Error::gateway(
-        Kind::Unsupported,
-        format!(
-            "conversion to or from the {} protocol is not supported",
-            protocol.name()
-        ),
-    )
 }
