@@ -6,7 +6,7 @@ use super::{Protocol, Warnings, twins};
 use crate::wire::json::Object;
 
 /// Bytes of text a token has, about.
-const TOKEN_BYTES: u64 = 4;
+pub(super) const TOKEN_BYTES: u64 = 4;
 /// A picture of ordinary size.
 const IMAGE_TOKENS: u64 = 1_000;
 /// Roles and brackets around each turn and tool.
@@ -22,6 +22,17 @@ pub fn estimate_tokens(protocol: Protocol, body: &[u8]) -> u64 {
         Ok(request) => of_request(&request),
         Err(_) => by_size,
     }
+}
+
+/// The answer of the counting endpoint at `path` (after `/v1`) for that body; None: the path is not one of them.
+pub fn estimate_answer(path: &str, body: &[u8]) -> Option<Vec<u8>> {
+    let (protocol, head) = match path {
+        "/messages/count_tokens" => (Protocol::Messages, "{"),
+        "/responses/input_tokens" => (Protocol::Responses, r#"{"object":"response.input_tokens","#),
+        _ => return None,
+    };
+    let tokens = estimate_tokens(protocol, body);
+    Some(format!(r#"{head}"input_tokens":{tokens}}}"#).into_bytes())
 }
 
 /// The tokens of a request, all its parts and tools counted.
