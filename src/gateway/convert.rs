@@ -5,8 +5,10 @@
 //! of silence the head and a sign of life go out together; from then on a failure is told inside the stream.
 
 use super::Refusal;
+use super::debug::mode;
 use super::forward::{ERROR_BYTES_MAX, Forward, send, silent};
 use super::headers::{is_event_stream, write_request_ids};
+use super::metrics::Gauge;
 use super::outbound::{Outbound, Voice};
 use super::route::Route;
 use super::trace::Trace;
@@ -98,6 +100,10 @@ impl Forward<'_> {
             to,
         };
         let streams = answering.cx.stream;
+        let _stream = streams.then(|| {
+            trace.streams();
+            self.app.metrics.opened(Gauge::Streams)
+        });
         let sent = self
             .send_converted(exchange, trace, &route, to, converted)
             .await;
@@ -109,9 +115,11 @@ impl Forward<'_> {
             Err(refusal) => return Err(refusal),
         };
         trace.upstream_id(&answer.head.headers);
+        trace.answered(&answer.head);
         if answer.head.status >= 400 {
             let body = self.collect(exchange, &mut answer, ERROR_BYTES_MAX).await?;
             let body = route.upstream.mask_secrets(body.data());
+            trace.hears(&body);
             let mut error = of_answer(answer.head.status, &body, &route.upstream.name);
             if exchange.is_begun() {
                 return self.fail(exchange, trace, answering, error).await;
@@ -172,10 +180,12 @@ impl Forward<'_> {
             trace.warnings.add(key, "refused_by_version");
         }
         let spliced = splice(&object, &edits.list);
+        let target = upstream.path(to, to.path());
+        trace.asks(&target, &spliced.parts);
         let outbound = Outbound {
             upstream,
             protocol: to,
-            target: &upstream.path(to, to.path()),
+            target: &target,
             length: spliced.len(),
             content_type: b"application/json",
             voice: Voice::Gateway {
@@ -228,12 +238,14 @@ impl Forward<'_> {
     async fn refuse(
         &self,
         exchange: &mut Exchange,
-        trace: &Trace,
+        trace: &mut Trace,
         error: &Error,
         upstream: &Headers,
     ) -> Result<(), Refusal> {
         let answer = crate::protocol::answer(self.protocol, error, self.request_id);
-        let sent = exchange.answer(answer.status, &answer.body, |out| {
+        trace.tells(&answer.body);
+        let body = trace.with_record(exchange, answer.status, &answer.body);
+        let sent = exchange.answer(answer.status, &body, |out| {
             write_field(out, "content-type", b"application/json");
             for name in ["retry-after", "retry-after-ms", "x-should-retry"] {
                 if let Some(value) = upstream
@@ -259,7 +271,7 @@ impl Forward<'_> {
     async fn fail(
         &self,
         exchange: &mut Exchange,
-        trace: &Trace,
+        trace: &mut Trace,
         answering: Answering,
         error: Error,
     ) -> Result<(), Refusal> {
@@ -273,7 +285,7 @@ impl Forward<'_> {
     async fn fail_stream(
         &self,
         exchange: &mut Exchange,
-        trace: &Trace,
+        trace: &mut Trace,
         mut translator: Translator,
         mut out: Vec<u8>,
         error: Error,
@@ -288,10 +300,20 @@ impl Forward<'_> {
         );
         translator.fail(&error, &mut out);
         self.begin_stream(exchange, trace);
+        trace.tells(&out);
         exchange
             .write(&out)
             .await
             .map_err(|_| Refusal::ClientLeft)?;
+        self.finish_stream(exchange, trace).await
+    }
+
+    /// Ends a stream, with its record if the client asked for it.
+    async fn finish_stream(&self, exchange: &mut Exchange, trace: &Trace) -> Result<(), Refusal> {
+        if let Some(report) = trace.report(exchange, exchange.status()) {
+            let sent = exchange.write(&mode::comment(&report)).await;
+            sent.map_err(|_| Refusal::ClientLeft)?;
+        }
         exchange.finish().await.map_err(|_| Refusal::ClientLeft)
     }
 
@@ -316,7 +338,7 @@ impl Forward<'_> {
                 alarm.set_at((heard_at + idle).min(told_at + KEEP_ALIVE));
                 poll_fn(|cx| {
                     let piece = body.poll_piece(cx, |piece| {
-                        trace.usage.feed(piece.data());
+                        trace.hears(piece.data());
                         let fed = translator.feed(piece.data(), &mut out);
                         if piece.last {
                             fed.and_then(|()| translator.finish(&mut out))
@@ -351,6 +373,7 @@ impl Forward<'_> {
             }
             if !out.is_empty() {
                 self.begin_stream(exchange, trace);
+                trace.tells(&out);
                 exchange
                     .write(&out)
                     .await
@@ -359,9 +382,9 @@ impl Forward<'_> {
                 told_at = now;
             }
         }
-        exchange.finish().await.map_err(|_| Refusal::ClientLeft)?;
         let found = translator.warnings().clone();
         trace.warnings.merge(found);
+        self.finish_stream(exchange, trace).await?;
         let_end(body);
         Ok(())
     }
@@ -376,7 +399,7 @@ impl Forward<'_> {
     ) -> Result<(), Refusal> {
         let converted = match self.collect(exchange, &mut answer, ANSWER_BYTES_MAX).await {
             Ok(body) => {
-                trace.usage.feed(body.data());
+                trace.hears(body.data());
                 let mut warnings = Warnings::default();
                 let converted = replay(
                     answering.to,
@@ -395,11 +418,12 @@ impl Forward<'_> {
         match converted {
             Ok(events) => {
                 self.begin_stream(exchange, trace);
+                trace.tells(&events);
                 exchange
                     .write(&events)
                     .await
                     .map_err(|_| Refusal::ClientLeft)?;
-                exchange.finish().await.map_err(|_| Refusal::ClientLeft)
+                self.finish_stream(exchange, trace).await
             }
             Err(error) if exchange.is_begun() => self.fail(exchange, trace, answering, error).await,
             Err(error) => Err(error.into()),
@@ -423,7 +447,7 @@ impl Forward<'_> {
             alarm.set(idle);
             let last = poll_fn(|cx| {
                 let piece = body.poll_piece(cx, |piece| {
-                    trace.usage.feed(piece.data());
+                    trace.hears(piece.data());
                     collector.feed(piece.data()).map(|()| piece.last)
                 });
                 if let Poll::Ready(fed) = piece {
@@ -457,7 +481,7 @@ impl Forward<'_> {
         let body = self
             .collect(exchange, &mut answer, ANSWER_BYTES_MAX)
             .await?;
-        trace.usage.feed(body.data());
+        trace.hears(body.data());
         let mut warnings = Warnings::default();
         let converted = convert_response(
             answering.to,
@@ -474,10 +498,12 @@ impl Forward<'_> {
     async fn answer_json(
         &self,
         exchange: &mut Exchange,
-        trace: &Trace,
+        trace: &mut Trace,
         body: &[u8],
     ) -> Result<(), Refusal> {
-        let sent = exchange.answer(200, body, |out| {
+        trace.tells(body);
+        let body = trace.with_record(exchange, 200, body);
+        let sent = exchange.answer(200, &body, |out| {
             write_field(out, "content-type", b"application/json");
             self.write_fields(out, trace);
         });

@@ -7,11 +7,13 @@ pub mod admin;
 pub mod config;
 mod convert;
 pub mod cors;
+pub mod debug;
 pub mod demo;
 mod forward;
 pub mod headers;
 pub mod health;
 pub mod live;
+pub mod metrics;
 pub mod models;
 mod outbound;
 pub mod owner;
@@ -34,7 +36,9 @@ use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
 use admin::{Admin, Entered};
 use config::ClientKey;
 use cors::Visitor;
+use debug::Ring;
 use forward::Forward;
+use metrics::Metrics;
 use paths::Endpoint;
 use snapshot::Snapshot;
 use std::sync::Arc;
@@ -47,6 +51,8 @@ pub struct App {
     snapshot: channel::Receiver<Arc<Snapshot>>,
     budget: Arc<Budget>,
     admin: Admin,
+    ring: Ring,
+    metrics: Metrics,
     started_unix_s: u64,
     id_prefix: u64,
     id_count: AtomicU64,
@@ -99,6 +105,8 @@ impl App {
             snapshot,
             budget,
             admin,
+            ring: Ring::default(),
+            metrics: Metrics::default(),
             started_unix_s,
             id_prefix,
             id_count: AtomicU64::new(0),
@@ -342,9 +350,13 @@ impl App {
         exchange: &mut Exchange,
         id: &str,
         error: &Error,
+        trace: &mut Trace,
     ) {
         let answer = protocol::answer(spoken(head), error, id);
-        let sent = exchange.answer(answer.status, &answer.body, |out| {
+        trace.tells(&answer.body);
+        let body = trace.with_record(exchange, answer.status, &answer.body);
+        let sent = exchange.answer(answer.status, &body, |out| {
+            trace.write_debug_id(out);
             write_field(out, "content-type", b"application/json");
             if let Some(retry) = answer.should_retry {
                 write_field(
@@ -392,22 +404,30 @@ impl Handler for App {
             self.id_count.fetch_add(1, Ordering::Relaxed),
         );
         let mut trace = Trace::default();
-        match self
+        let answered = self
             .answer(&snapshot, head, exchange, id.text(), &mut trace)
-            .await
-        {
+            .await;
+        let mut failure = None;
+        match answered {
             Ok(()) => {}
             Err(Refusal::Error(error)) if !exchange.is_begun() => {
-                self.refuse(&snapshot, head, exchange, id.text(), &error)
-                    .await
+                self.refuse(&snapshot, head, exchange, id.text(), &error, &mut trace)
+                    .await;
+                failure = Some(error);
             }
             Err(Refusal::Error(error)) => {
                 log::warn!("an answer was broken off", id = id.text(), error = error);
                 exchange.abort();
+                failure = Some(error);
             }
             Err(Refusal::ClientLeft) => exchange.abort(),
         }
         trace.log(head, exchange, id.text());
+        self.metrics.observe(&trace, exchange);
+        let reason = failure.as_ref().map(|error| error.message.as_str());
+        if let Some((record, end)) = trace.take_record(exchange, reason) {
+            self.ring.keep(record, end);
+        }
     }
 }
 

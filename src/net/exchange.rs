@@ -175,6 +175,16 @@ impl Exchange {
         self.sending != Sending::Nothing
     }
 
+    /// Whether the answer was taken to its end.
+    pub fn is_whole(&self) -> bool {
+        self.sending == Sending::Whole && !self.broken
+    }
+
+    /// True once the process drains: whoever answers without end ends then.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.clone()
+    }
+
     /// Whether the client is known to be gone.
     pub fn is_broken(&self) -> bool {
         self.broken
@@ -406,9 +416,15 @@ impl Exchange {
 
     /// Sends an upstream's body on as it comes, one write per read, held up only by the client's pace.
     /// `tap` sees every piece. The answer must have been begun, with the body's own length if it has one.
-    pub async fn relay(
+    pub async fn relay(&mut self, body: &mut Body, tap: impl FnMut(&[u8])) -> Result<(), Broken> {
+        self.relay_part(body, true, tap).await
+    }
+
+    /// The same; `ends` false: the answer goes on after the body's end, until [`Exchange::finish`].
+    pub async fn relay_part(
         &mut self,
         body: &mut Body,
+        ends: bool,
         mut tap: impl FnMut(&[u8]),
     ) -> Result<(), Broken> {
         let idle = body.idle();
@@ -431,13 +447,15 @@ impl Exchange {
                     let piece = body.poll_piece(cx, |mut piece| {
                         tap(piece.data());
                         *body_bytes_out += piece.data().len() as u64;
+                        let last = piece.last;
+                        piece.last &= ends;
                         let framed = match sending {
                             Sending::Chunked => piece.as_chunk(),
                             Sending::Length(_) | Sending::UntilClose => piece.data(),
                             Sending::Nothing | Sending::Whole | Sending::Broken => &[],
                         };
                         *broken |= put(stream, out, framed).is_err();
-                        piece.last
+                        last
                     });
                     if !*broken && piece.is_pending() && !out.is_empty() {
                         *broken |= put(stream, out, &[]).is_err(); // the head, when the body is not there yet
@@ -464,7 +482,9 @@ impl Exchange {
                 self.flush().await.map_err(|Gone| Broken::Client)?;
             }
             if last {
-                self.sending = Sending::Whole;
+                if ends {
+                    self.sending = Sending::Whole;
+                }
                 return Ok(());
             }
         }

@@ -4,6 +4,7 @@
 use super::peer;
 use crate::error::{Error, Kind};
 use crate::gateway::config::Secret;
+use crate::gateway::debug::redact;
 use crate::gateway::snapshot::Snapshot;
 use crate::net::exchange::Exchange;
 use crate::net::tls;
@@ -116,15 +117,11 @@ impl Door {
                     reachable(self.address),
                     key.expose()
                 );
+                redact::generated(&key);
                 let _ = io::stderr().write_all(line.as_bytes()); // a closed stderr has no reader
                 key
             }),
         }
-    }
-
-    /// The generated key, if one was needed so far: for redaction.
-    pub fn generated(&self) -> Option<&Secret> {
-        self.generated.get()
     }
 
     /// Lets a request in, or says why not.
