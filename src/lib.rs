@@ -1,4 +1,63 @@
-//! llm-wrapper.
+//! # llm-wrapper: the map
+//!
+//! An LLM gateway in one static binary. Any client of OpenAI Chat Completions, OpenAI Responses or Anthropic Messages
+//! reaches an upstream under the names, defaults and keys of its owner. HTTP/1.1, server-sent events, routing and
+//! supervision are written here; nine packages do the rest (Cargo.toml says what each is for).
+//!
+//! ## Five floors
+//!
+//! A room is defined by what it may touch; a test reads the imports and fails with the sentence of this table.
+//!
+//! | floor | what it is | may import | never |
+//! |---|---|---|---|
+//! | [`wire`] | bytes | error | tokio, async, sockets, clocks, the log |
+//! | [`protocol`] | what the three protocols mean | wire, error | tokio, async, net, the configuration |
+//! | [`net`] | sockets | wire, error, log, clock, sys | protocol, gateway, serde_json |
+//! | [`sidecar`] | a child process | net, wire, error, log, clock, sys | protocol, gateway |
+//! | [`gateway`] | the product | everything | parsing raw bytes, naming a provider's fields |
+//!
+//! Beside them: [`error`] (for all), [`log`], [`clock`] and [`sys`] (for net and above), [`cli`] (for main).
+//!
+//! ## Invariants
+//!
+//! - *Verbatim is not a conversion.* Where client and upstream speak one protocol, `protocol` is not entered: the request
+//!   is the client's bytes with a few members spliced, the answer the upstream's bytes.
+//! - *Truncation never looks like completion.* An answer that was begun and not finished is broken off.
+//! - *One request, one truth.* A request clones the snapshot's `Arc` once and never looks again.
+//! - *Memory is held only for bytes that wait.* A connection owns a buffer while it holds unread or unwritten bytes; reads
+//!   go through one scratch per thread; bodies share one budget.
+//! - *Nothing grows without a name for its bound.*
+//! - *Only `sys` is unsafe; only `gateway::config` knows YAML; only `clock` asks for the time of day.*
+//!
+//! ## Threads
+//!
+//! Each worker thread is a share-nothing gateway: a current-thread runtime that accepts from the one listening socket,
+//! with its own pool of upstream connections and free buffers. A work-stealing runtime spent more on its synchronisation
+//! than nginx does on a request. What threads share: the snapshot channel, the budget, the log's queue, counters.
+//!
+//! ## The life of a request
+//!
+//! 1. [`net::server`] accepts, waits for bytes, parses the head ([`wire::head`]), settles the body's framing
+//!    ([`wire::body`]) and hands both to its handler.
+//! 2. [`gateway`] gives it an id, finds its endpoint ([`gateway::paths`]), checks the page it comes from
+//!    ([`gateway::cors`]) and the client's key.
+//! 3. `gateway::forward` reads the body within its limit and the budget ([`net::exchange`]).
+//! 4. [`wire::json`] finds the top-level members; [`gateway::route`] finds the alias, its upstream and the way there.
+//! 5. [`gateway::params`] chooses the edits; [`wire::json::splice`] makes parts of body and edits, nothing is copied.
+//! 6. [`net::client`] takes a silent connection from [`net::pool`] or dials ([`net::dial`]), writes head and parts in one
+//!    vectored write, reads the answer's head; one retry if a reused connection was closed under it.
+//! 7. [`net::exchange`] relays: each read is decoded, framed for the client and written in place, within one call; the
+//!    leaving client, the silent upstream and the slow client each end the wait.
+//! 8. The connection to the upstream goes back to the pool if its answer ended exactly; [`gateway::trace`] writes the
+//!    line of the request; the client's connection waits for the next one.
+
+pub mod cli;
+pub mod clock;
 pub mod error;
+pub mod gateway;
+pub mod log;
+pub mod net;
 pub mod protocol;
+pub mod sidecar;
+pub mod sys;
 pub mod wire;

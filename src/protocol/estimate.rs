@@ -24,6 +24,17 @@ pub fn estimate_tokens(protocol: Protocol, body: &[u8]) -> u64 {
     }
 }
 
+/// The answer of the counting endpoint at `path` (after `/v1`) for that body; None: the path is not one of them.
+pub fn estimate_answer(path: &str, body: &[u8]) -> Option<Vec<u8>> {
+    let (protocol, head) = match path {
+        "/messages/count_tokens" => (Protocol::Messages, "{"),
+        "/responses/input_tokens" => (Protocol::Responses, r#"{"object":"response.input_tokens","#),
+        _ => return None,
+    };
+    let tokens = estimate_tokens(protocol, body);
+    Some(format!(r#"{head}"input_tokens":{tokens}}}"#).into_bytes())
+}
+
 /// The tokens of a request, all its parts and tools counted.
 pub fn of_request(request: &Request<'_>) -> u64 {
     let system: u64 = request.system.iter().map(|system| text(&system.text)).sum();

@@ -18,6 +18,7 @@ mod errors;
 mod estimate;
 pub mod gather;
 pub mod ids;
+mod messages;
 #[cfg(test)]
 mod mutation;
 pub mod neutral;
@@ -41,7 +42,7 @@ pub use errors::{
     ErrorAnswer, answer, anthropic_message, anthropic_word, convert_error, error_body, in_stream,
     of_answer, openai_words, says_error, status,
 };
-pub use estimate::estimate_tokens;
+pub use estimate::{estimate_answer, estimate_tokens};
 pub use neutral::Usage;
 pub use pipe::{Collector, Translator, convert_response, replay, truncated};
 pub use warnings::Warnings;

@@ -174,3 +174,76 @@ pub(super) fn delta(delta: &str) -> String {
 pub(super) fn finish(reason: &str) -> String {
     format!(r#"{{"id":"c1","choices":[{{"index":0,"delta":{{}},"finish_reason":"{reason}"}}]}}"#)
 }
+
+/// A Messages client's frames without their `event` lines, which are checked, and our id as `msg_g1`.
+pub(super) fn messages_lines(out: &str) -> Vec<String> {
+    let ours = made().id("msg_", 0);
+    out.split_terminator("\n\n")
+        .map(|event| {
+            let (name, data) = event.split_once('\n').expect("two lines");
+            let data = data.strip_prefix("data: ").expect("a data line");
+            let frame: Value = serde_json::from_str(data).expect("each frame is JSON");
+            assert_eq!(name.strip_prefix("event: "), frame["type"].as_str());
+            data.replace(&ours, "msg_g1")
+        })
+        .collect()
+}
+
+/// The same in short: `0 start text`, `0 + hi`, `0 stop`, `tool_use 20/100/60`, `error …`; checks that numbers run from 0 and one
+/// block is open at a time.
+pub(super) fn messages_steps(out: &str) -> Vec<String> {
+    let mut open = None;
+    let mut next = 0;
+    let lines = messages_lines(out);
+    let steps = lines.iter().enumerate().map(|(at, line)| {
+        let frame: Value = serde_json::from_str(line).expect("checked above");
+        let index = frame["index"].as_u64();
+        let kind = frame["type"].as_str().unwrap_or_default();
+        assert_eq!(kind == "message_start", at == 0, "{line}");
+        match kind {
+            "message_start" => "begin".to_owned(),
+            "content_block_start" => {
+                assert_eq!((open, index), (None, Some(next)), "{line}");
+                open = index;
+                next += 1;
+                let block = &frame["content_block"];
+                let word = block["type"].as_str().unwrap_or_default();
+                match block["name"].as_str() {
+                    Some(name) => format!("[{word} {name} {}", block["id"].as_str().unwrap()),
+                    None => format!("[{word}"),
+                }
+            }
+            "content_block_delta" => {
+                assert_eq!(open, index, "{line}");
+                let delta = &frame["delta"];
+                let word = delta["type"].as_str().unwrap_or_default();
+                match word {
+                    "signature_delta" => format!("signed {}", delta["signature"].as_str().unwrap()),
+                    "text_delta" => delta["text"].as_str().unwrap().to_owned(),
+                    "thinking_delta" => delta["thinking"].as_str().unwrap().to_owned(),
+                    _ => delta["partial_json"].as_str().unwrap().to_owned(),
+                }
+            }
+            "content_block_stop" => {
+                assert_eq!(open.take(), index, "{line}");
+                "]".to_owned()
+            }
+            "message_delta" => {
+                let usage = &frame["usage"];
+                let counts = ["input_tokens", "cache_read_input_tokens", "output_tokens"]
+                    .map(|key| usage[key].to_string())
+                    .join("/");
+                let delta = &frame["delta"];
+                let reason = delta["stop_reason"].as_str().unwrap_or_default();
+                match delta["stop_sequence"].as_str() {
+                    Some(stop) => format!("{reason} {stop:?} {counts}"),
+                    None => format!("{reason} {counts}"),
+                }
+            }
+            "message_stop" => "end".to_owned(),
+            "error" => format!("error {}", frame["error"]),
+            other => other.to_owned(),
+        }
+    });
+    steps.collect()
+}

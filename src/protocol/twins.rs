@@ -1,13 +1,13 @@
-//! The one place that knows there are three protocols: every `match` over them for reading and writing. A twin that is not
-//! there yet is an `Unsupported` error, not a gap.
+//! The one place that knows there are three protocols: every `match` over them for reading and writing.
 
 use super::chat;
 use super::context::Context;
+use super::messages;
 use super::neutral::{Event, Reply, Request, Sink};
 use super::responses;
 use super::warnings::Warnings;
 use super::{Made, Outgoing, Protocol, Target};
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::wire::json::Object;
 use crate::wire::sse;
 
@@ -19,8 +19,8 @@ pub fn read_request<'a>(
 ) -> Result<Request<'a>, Error> {
     match from {
         Protocol::Chat => chat::request::read(body, warnings),
+        Protocol::Messages => messages::request::read(body, warnings),
         Protocol::Responses => responses::request::read(body, warnings),
-        Protocol::Messages => Err(absent(from)),
     }
 }
 
@@ -33,8 +33,8 @@ pub fn write_request(
 ) -> Result<Outgoing, Error> {
     match to {
         Protocol::Chat => chat::request::write(request, target, warnings),
+        Protocol::Messages => messages::request::write(request, target, warnings),
         Protocol::Responses => responses::request::write(request, target, warnings),
-        Protocol::Messages => Err(absent(to)),
     }
 }
 
@@ -47,8 +47,8 @@ pub fn read_reply<'a>(
 ) -> Result<Reply<'a>, Error> {
     match upstream {
         Protocol::Chat => chat::response::read(body, cx, warnings),
+        Protocol::Messages => messages::response::read(body, cx, warnings),
         Protocol::Responses => responses::response::read(body, cx, warnings),
-        Protocol::Messages => Err(absent(upstream)),
     }
 }
 
@@ -63,8 +63,8 @@ pub fn write_reply(
 ) -> Result<(), Error> {
     match client {
         Protocol::Chat => chat::response::write(reply, cx, made, warnings, out),
+        Protocol::Messages => messages::response::write(reply, cx, made, warnings, out),
         Protocol::Responses => responses::response::write(reply, cx, made, warnings, out),
-        Protocol::Messages => Err(absent(client)),
     }
 }
 
@@ -72,10 +72,10 @@ pub fn write_reply(
 pub enum Reader {
     /// Chat Completions.
     Chat(Box<chat::stream::Reader>),
+    /// Messages.
+    Messages(Box<messages::stream::Reader>),
     /// Responses.
     Responses(Box<responses::stream::Reader>),
-    /// Not there yet.
-    Absent(Protocol),
 }
 
 impl Reader {
@@ -83,8 +83,8 @@ impl Reader {
     pub fn new(upstream: Protocol, cx: &Context) -> Reader {
         match upstream {
             Protocol::Chat => Reader::Chat(Box::new(chat::stream::Reader::new(cx))),
+            Protocol::Messages => Reader::Messages(Box::new(messages::stream::Reader::new(cx))),
             Protocol::Responses => Reader::Responses(Box::new(responses::stream::Reader::new(cx))),
-            Protocol::Messages => Reader::Absent(upstream),
         }
     }
 
@@ -92,8 +92,8 @@ impl Reader {
     pub fn read(&mut self, event: sse::Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
         match self {
             Reader::Chat(reader) => reader.read(event, out),
+            Reader::Messages(reader) => reader.read(event, out),
             Reader::Responses(reader) => reader.read(event, out),
-            Reader::Absent(protocol) => Err(absent(*protocol)),
         }
     }
 
@@ -101,8 +101,8 @@ impl Reader {
     pub fn end(&mut self, out: &mut Sink<'_>) -> Result<(), Error> {
         match self {
             Reader::Chat(reader) => reader.end(out),
+            Reader::Messages(reader) => reader.end(out),
             Reader::Responses(reader) => reader.end(out),
-            Reader::Absent(protocol) => Err(absent(*protocol)),
         }
     }
 }
@@ -111,10 +111,10 @@ impl Reader {
 pub enum Writer {
     /// Chat Completions.
     Chat(Box<chat::stream::Writer>),
+    /// Messages.
+    Messages(Box<messages::stream::Writer>),
     /// Responses.
     Responses(Box<responses::stream::Writer>),
-    /// Not there yet.
-    Absent(Protocol),
 }
 
 impl Writer {
@@ -122,10 +122,12 @@ impl Writer {
     pub fn new(client: Protocol, cx: &Context, made: &Made) -> Writer {
         match client {
             Protocol::Chat => Writer::Chat(Box::new(chat::stream::Writer::new(cx, made))),
+            Protocol::Messages => {
+                Writer::Messages(Box::new(messages::stream::Writer::new(cx, made)))
+            }
             Protocol::Responses => {
                 Writer::Responses(Box::new(responses::stream::Writer::new(cx, made)))
             }
-            Protocol::Messages => Writer::Absent(client),
         }
     }
 
@@ -138,8 +140,8 @@ impl Writer {
     ) -> Result<(), Error> {
         match self {
             Writer::Chat(writer) => writer.write(event, cx, out),
+            Writer::Messages(writer) => writer.write(event, cx, out),
             Writer::Responses(writer) => writer.write(event, cx, out),
-            Writer::Absent(protocol) => Err(absent(*protocol)),
         }
     }
 
@@ -147,8 +149,8 @@ impl Writer {
     pub fn fail(&mut self, error: &Error, cx: &Context, out: &mut Vec<u8>) {
         match self {
             Writer::Chat(writer) => writer.fail(error, cx, out),
+            Writer::Messages(writer) => writer.fail(error, cx, out),
             Writer::Responses(writer) => writer.fail(error, cx, out),
-            Writer::Absent(_) => {}
         }
     }
 
@@ -164,19 +166,8 @@ impl Writer {
     pub fn keep_alive(&mut self, cx: &Context, out: &mut Vec<u8>) {
         match self {
             Writer::Chat(writer) => writer.keep_alive(cx, out),
+            Writer::Messages(writer) => writer.keep_alive(cx, out),
             Writer::Responses(writer) => writer.keep_alive(cx, out),
-            Writer::Absent(_) => {}
         }
     }
-}
-
-#[cold]
-fn absent(protocol: Protocol) -> Error {
-    Error::gateway(
-        Kind::Unsupported,
-        format!(
-            "conversion to or from the {} protocol is not supported",
-            protocol.name()
-        ),
-    )
 }

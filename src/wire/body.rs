@@ -309,6 +309,14 @@ impl Decoder {
         Ok(next)
     }
 
+    /// What is left of a body of known length; None for the other framings and at the end.
+    pub fn length_left(&self) -> Option<u64> {
+        match self.state {
+            State::Length(n) => Some(n),
+            _ => None,
+        }
+    }
+
     /// How many bytes the body will still hold at least, as far as the framing says: for limits before anything is read.
     pub fn announced(&self) -> u64 {
         match self.state {
@@ -358,3 +366,6 @@ pub fn write_chunk(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(data);
     out.extend_from_slice(CHUNK_SUFFIX);
 }
+
+#[cfg(test)]
+mod tests;

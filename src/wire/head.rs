@@ -2,8 +2,14 @@
 //! A head is one byte buffer and ranges into it, so parsing allocates nothing per field, and a reused head nothing at all.
 //! The strict choice is always ours: CRLF only, no obs-fold, no white space before a colon, one valid Host.
 
+mod write;
+
 use crate::error::{Fault, Kind};
 use std::mem::MaybeUninit;
+
+pub use write::{
+    reason, write_field, write_number, write_number_field, write_request_line, write_status_line,
+};
 
 /// A head larger than this is refused with 431. Offsets into it fit 16 bits.
 pub const HEAD_BYTES_MAX: usize = 65_535;
@@ -116,12 +122,13 @@ impl Headers {
 
     /// The first value of that name, compared without case.
     pub fn get<'h>(&'h self, name: &str) -> Option<&'h [u8]> {
+        let name = name.as_bytes();
         self.iter()
             .find(|(field, _)| field.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
-    /// The first value of that name, if it is visible ASCII.
+    /// The first value of that name, if it is UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name)
             .and_then(|value| std::str::from_utf8(value).ok())
@@ -130,22 +137,21 @@ impl Headers {
     /// Every value of that name, in order.
     pub fn all<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
         self.iter()
-            .filter(move |(field, _)| field.eq_ignore_ascii_case(name))
+            .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
 
-    /// Every field: its name as it was spelt, and its value without surrounding white space.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|(name, value)| {
-            let name = std::str::from_utf8(name.of(&self.bytes)).unwrap_or_default(); // a token, so ASCII: checked by httparse
-            (name, value.of(&self.bytes))
-        })
+    /// Every field: its name (a token) as it was spelt, and its value without surrounding white space.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let fields = self.fields.iter();
+        fields.map(|(name, value)| (name.of(&self.bytes), value.of(&self.bytes)))
     }
 
     /// Whether a comma-separated list field, possibly given several times, holds that word (RFC 9110 5.6.1).
-    pub fn lists(&self, name: &str, word: &str) -> bool {
+    pub fn lists(&self, name: &str, word: impl AsRef<[u8]>) -> bool {
+        let word = word.as_ref();
         self.all(name)
-            .any(|value| list_items(value).any(|item| item.eq_ignore_ascii_case(word.as_bytes())))
+            .any(|value| list_items(value).any(|item| item.eq_ignore_ascii_case(word)))
     }
 }
 
@@ -168,6 +174,7 @@ pub struct RequestHead {
     pub headers: Headers,
     method_name: Span,
     target: Span,
+    path: Span,
 }
 
 impl RequestHead {
@@ -181,10 +188,17 @@ impl RequestHead {
         std::str::from_utf8(self.method_name.of(&self.headers.bytes)).unwrap_or_default() // a token, checked by httparse
     }
 
+    /// Whether its buffers are of the usual size, worth keeping for the next head.
+    pub fn is_small(&self) -> bool {
+        self.headers.bytes.capacity() <= 4096
+    }
+
     /// The target's path: without query, and without scheme and authority where it was sent in absolute form.
     pub fn path(&self) -> &str {
-        let origin = self.origin_form();
-        origin.split(['?', '#']).next().unwrap_or_default()
+        match self.path.of(&self.headers.bytes) {
+            b"" => "/",                                            // `http://host?query`
+            path => std::str::from_utf8(path).unwrap_or_default(), // as the target is
+        }
     }
 
     /// The target's query without its `?`, if there is one.
@@ -243,12 +257,22 @@ fn keeps_alive(version: Version, headers: &Headers) -> bool {
 
 /// Splits `http://authority/rest` or `https://…`; None for any other form.
 fn absolute(target: &str) -> Option<(&str, &str)> {
+    if target.starts_with('/') {
+        return None; // nearly always
+    }
     let (scheme, after) = target.split_once("://")?;
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return None;
     }
-    let end = after.find(['/', '?', '#']).unwrap_or(after.len());
+    let end = after.find(['/', '?']).unwrap_or(after.len());
     Some((&after[..end], &after[end..]))
+}
+
+/// The path in a target of any form.
+fn path_of(target: &str) -> &str {
+    let rest = absolute(target).map_or(target, |(_, rest)| rest);
+    let end = rest.bytes().position(|b| b == b'?');
+    &rest[..end.unwrap_or(rest.len())]
 }
 
 /// Remembers how far an incomplete head was searched, so that a head which arrives byte by byte is searched once.
@@ -262,7 +286,7 @@ pub struct Searched {
 /// A line feed without a carriage return before it is refused here (http.md 3: bare LF nowhere).
 pub fn find_end(input: &[u8], searched: &mut Searched) -> Result<Option<usize>, Fault> {
     let mut at = searched.to;
-    while let Some(offset) = input[at..].iter().position(|&b| b == b'\n') {
+    while let Some(offset) = find_line_feed(&input[at..]) {
         let lf = at + offset;
         if lf == 0 || input[lf - 1] != b'\r' {
             return Err(Fault::bad("a line of the head ends in a bare line feed"));
@@ -281,6 +305,20 @@ pub fn find_end(input: &[u8], searched: &mut Searched) -> Result<Option<usize>, 
         ));
     }
     Ok(None)
+}
+
+/// Where the first line feed is, looked for in blocks that the compiler compares at once.
+fn find_line_feed(input: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 32;
+    let mut at = 0;
+    for block in input.chunks_exact(BLOCK) {
+        if block.iter().fold(false, |found, &b| found | (b == b'\n')) {
+            break;
+        }
+        at += BLOCK;
+    }
+    let rest = input[at..].iter().position(|&b| b == b'\n');
+    rest.map(|offset| at + offset)
 }
 
 /// How many bytes of empty lines stand before a request line. More than a few are refused.
@@ -319,7 +357,7 @@ pub fn parse_request(
         };
     }
     if !searched.line_checked {
-        check_first_line(rest, searched)?;
+        check_first_line(rest, skip, searched)?;
     }
     let mut local = Searched {
         to: searched.to - skip.min(searched.to),
@@ -345,6 +383,8 @@ pub fn parse_request(
         Ok(httparse::Status::Partial) => {
             return Err(Fault::bad("the request head ends inside a line"));
         }
+        // The version was checked, so what stands before it is not two words and two blanks.
+        Err(httparse::Error::Version) => return Err(Fault::bad("the request line is malformed")),
         Err(error) => return Err(parse_fault(error)),
     }
     let method = request.method.unwrap_or_default();
@@ -357,6 +397,8 @@ pub fn parse_request(
     };
     head.method_name = Span::within(bytes, method.as_bytes());
     head.target = Span::within(bytes, target.as_bytes());
+    head.path = Span::within(bytes, path_of(target).as_bytes());
+    head.headers.fields.reserve(request.headers.len());
     for field in request.headers.iter() {
         let spans = (
             Span::within(bytes, field.name.as_bytes()),
@@ -365,17 +407,21 @@ pub fn parse_request(
         head.headers.fields.push(spans);
     }
     check_request(head)?;
+    *searched = Searched::default(); // ready for the next head of the connection
     Ok(Some(skip + end))
 }
 
 /// Refuses what cannot be an HTTP/1.x request line, before the rest of the head has come.
-fn check_first_line(rest: &[u8], searched: &mut Searched) -> Result<(), Fault> {
+/// `rest` begins `skip` bytes into what was searched.
+fn check_first_line(rest: &[u8], skip: usize, searched: &mut Searched) -> Result<(), Fault> {
     if !rest[0].is_ascii_alphanumeric() && !b"!#$%&'*+-.^_`|~".contains(&rest[0]) {
         return Err(Fault::bad(
             "this is not an HTTP/1.1 request (TLS is not spoken on this port)",
         ));
     }
-    let Some(lf) = rest.iter().position(|&b| b == b'\n') else {
+    let from = searched.to.saturating_sub(skip); // no line feed before this, or the line would be checked
+    let found = rest[from..].iter().position(|&b| b == b'\n');
+    let Some(lf) = found.map(|offset| from + offset) else {
         if rest.len() > REQUEST_LINE_BYTES_MAX {
             return Err(Fault::new(
                 Kind::UriTooLong,
@@ -402,14 +448,21 @@ fn check_first_line(rest: &[u8], searched: &mut Searched) -> Result<(), Fault> {
             Fault::bad("the request line does not end in HTTP/1.1")
         });
     }
+    if line.iter().filter(|&&b| b == b' ').count() != 2 {
+        return Err(Fault::bad(
+            "the request line is not a method, a target and a version with one space between",
+        ));
+    }
     searched.line_checked = true;
     Ok(())
 }
 
 fn check_request(head: &RequestHead) -> Result<(), Fault> {
     let target = head.target();
-    if target.bytes().any(|b| b <= b' ' || b == 0x7f)
-        || std::str::from_utf8(head.target.of(&head.headers.bytes)).is_err()
+    let raw_target = head.target.of(&head.headers.bytes);
+    if !raw_target
+        .iter()
+        .all(|&b| b.is_ascii_graphic() && b != b'#')
     {
         return Err(Fault::bad(
             "the request target holds a character that must be percent-encoded",
@@ -513,6 +566,7 @@ pub fn parse_response(
     } else {
         Version::Http11
     };
+    head.headers.fields.reserve(response.headers.len());
     for field in response.headers.iter() {
         let spans = (
             Span::within(bytes, field.name.as_bytes()),
@@ -520,6 +574,7 @@ pub fn parse_response(
         );
         head.headers.fields.push(spans);
     }
+    *searched = Searched::default();
     Ok(Some(end))
 }
 
@@ -543,120 +598,5 @@ fn parse_fault(error: httparse::Error) -> Fault {
     }
 }
 
-/// Fields that belong to one connection and never travel on (RFC 9110 7.6.1), lower case.
-pub const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Whether that field belongs to one connection only: one of [`HOP_BY_HOP`], or named by the head's own `Connection`.
-pub fn is_hop_by_hop(headers: &Headers, name: &str) -> bool {
-    HOP_BY_HOP.iter().any(|hop| hop.eq_ignore_ascii_case(name)) || headers.lists("connection", name)
-}
-
-/// Appends `METHOD target HTTP/1.1` and its line end.
-pub fn write_request_line(out: &mut Vec<u8>, method: &str, target: &str) {
-    out.extend_from_slice(method.as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(target.as_bytes());
-    out.extend_from_slice(b" HTTP/1.1\r\n");
-}
-
-/// Appends `HTTP/1.1 status reason` and its line end.
-pub fn write_status_line(out: &mut Vec<u8>, status: u16) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    write_number(out, u64::from(status));
-    out.push(b' ');
-    out.extend_from_slice(reason(status).as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends one field and its line end. CR, LF and NUL in the value become spaces: no value can start a line of its own.
-pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    let from = out.len();
-    out.extend_from_slice(value);
-    for byte in &mut out[from..] {
-        if matches!(*byte, b'\r' | b'\n' | 0) {
-            *byte = b' ';
-        }
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends a field whose value is a number.
-pub fn write_number_field(out: &mut Vec<u8>, name: &str, value: u64) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    write_number(out, value);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends a number in decimal.
-pub fn write_number(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
-/// The reason phrase of RFC 9110 15; "Error" for codes it does not have.
-pub fn reason(status: u16) -> &'static str {
-    match status {
-        100 => "Continue",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        206 => "Partial Content",
-        304 => "Not Modified",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        415 => "Unsupported Media Type",
-        417 => "Expectation Failed",
-        422 => "Unprocessable Content",
-        426 => "Upgrade Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        529 => "Overloaded",
-        _ => {
-            if status < 400 {
-                "OK"
-            } else {
-                "Error"
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

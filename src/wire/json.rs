@@ -188,7 +188,7 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         let bytes = self.text.as_bytes();
         self.at = match self.peek() {
-            Some(b'"') => string_end(bytes, start)?.end,
+            Some(b'"') => string_end(bytes, start)?,
             Some(b'{' | b'[') => container_end(bytes, start)?,
             Some(b'-' | b'0'..=b'9') => {
                 number_end(bytes, start).ok_or_else(|| wrong(start, "a malformed number"))?
@@ -212,12 +212,8 @@ impl<'a> Cursor<'a> {
         if self.peek() != Some(b'"') {
             return Err(wrong(start, "a key in double quotes was expected"));
         }
-        let found = string_end(self.text.as_bytes(), start)?;
-        self.at = found.end;
-        let inner = &self.text[start + 1..found.end - 1];
-        if !found.escaped {
-            return Ok(Cow::Borrowed(inner));
-        }
+        self.at = string_end(self.text.as_bytes(), start)?;
+        let inner = &self.text[start + 1..self.at - 1];
         decode(inner).ok_or_else(|| wrong(start, "a malformed escape in a key"))
     }
 

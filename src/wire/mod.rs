@@ -10,6 +10,6 @@ pub mod text;
 pub mod url;
 
 #[cfg(test)]
-mod dice;
+pub(crate) mod dice;
 #[cfg(test)]
 pub(crate) use dice::Dice;

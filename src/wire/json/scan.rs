@@ -98,27 +98,13 @@ fn blocks<A>(bytes: &[u8], mut block: impl FnMut(usize, &Block) -> Option<A>) ->
     block(whole.len() * BLOCK_BYTES, &last)
 }
 
-/// A string token that was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct StringEnd {
-    /// One past the closing quote.
-    pub(super) end: usize,
-    /// Whether it holds a backslash.
-    pub(super) escaped: bool,
-}
-
-/// Where the string whose opening quote stands at `start` ends. Control characters in it are refused (RFC 8259 7);
-/// escapes are skipped over, not judged.
-pub(super) fn string_end(bytes: &[u8], start: usize) -> Result<StringEnd, Fault> {
+/// One past the closing quote of the string whose opening quote stands at `start`. Control characters in it are refused
+/// (RFC 8259 7); escapes are skipped over, not judged.
+pub(super) fn string_end(bytes: &[u8], start: usize) -> Result<usize, Fault> {
     let mut at = start + 1;
     while at <= start + BYTEWISE_MAX {
         match bytes.get(at) {
-            Some(b'"') => {
-                return Ok(StringEnd {
-                    end: at + 1,
-                    escaped: false,
-                });
-            }
+            Some(b'"') => return Ok(at + 1),
             Some(b'\\') => break,
             Some(0..b' ') => return Err(wrong(at, "a control character in a string")),
             Some(_) => at += 1,
@@ -126,24 +112,25 @@ pub(super) fn string_end(bytes: &[u8], start: usize) -> Result<StringEnd, Fault>
         }
     }
     let mut carry = 0;
-    let mut seen = false;
     blocks(&bytes[at..], |offset, block| {
-        let backslash = mark(block, |b| b == b'\\');
-        let quotes = mark(block, |b| b == b'"') & !escaped(backslash, &mut carry);
-        // All bits below the closing quote, or all.
-        let inside = (quotes & quotes.wrapping_neg()).wrapping_sub(1);
-        let control = mark(block, |b| b < b' ') & inside;
-        seen |= backslash & inside != 0;
-        if control != 0 {
-            let at = at + offset + control.trailing_zeros() as usize;
-            return Some(Err(wrong(at, "a control character in a string")));
+        let mut stops = mark(block, |b| (b == b'"') | (b < b' '));
+        if stops == 0 && block[BLOCK_BYTES - 1] != b'\\' {
+            carry = 0;
+            return None;
         }
-        (quotes != 0).then(|| {
-            Ok(StringEnd {
-                end: at + offset + quotes.trailing_zeros() as usize + 1,
-                escaped: seen,
-            })
-        })
+        let escaped = escaped(mark(block, |b| b == b'\\'), &mut carry);
+        while stops != 0 {
+            let bit = stops.trailing_zeros() as usize;
+            stops &= stops - 1;
+            if block[bit] != b'"' {
+                let at = at + offset + bit;
+                return Some(Err(wrong(at, "a control character in a string")));
+            }
+            if escaped >> bit & 1 == 0 {
+                return Some(Ok(at + offset + bit + 1));
+            }
+        }
+        None
     })
     .unwrap_or_else(|| Err(wrong(start, "a string without an end")))
 }
@@ -186,10 +173,11 @@ pub(super) fn container_end(bytes: &[u8], start: usize) -> Result<usize, Fault> 
     let mut inside = 0; // all ones while the block before ended inside a string
     let mut nest = Nest::default();
     blocks(&bytes[start..], |offset, block| {
+        let quotes = mark(block, |b| b == b'"');
         let backslash = mark(block, |b| b == b'\\');
-        let quotes = mark(block, |b| b == b'"') & !escaped(backslash, &mut carry);
+        let quotes = quotes & !escaped(backslash, &mut carry);
         if quotes == 0 && inside != 0 {
-            return None;
+            return None; // the middle of a string
         }
         let strings = parity(quotes) ^ inside;
         inside = ((strings as i64) >> 63) as u64;
@@ -230,19 +218,12 @@ mod tests {
     use crate::wire::dice::Dice;
 
     /// The same rules, one byte at a time.
-    fn naive_string_end(bytes: &[u8], start: usize) -> Option<StringEnd> {
+    fn naive_string_end(bytes: &[u8], start: usize) -> Option<usize> {
         let mut at = start + 1;
-        let mut escaped = false;
         loop {
             match *bytes.get(at)? {
-                b'"' => {
-                    return Some(StringEnd {
-                        end: at + 1,
-                        escaped,
-                    });
-                }
+                b'"' => return Some(at + 1),
                 b'\\' => {
-                    escaped = true;
                     at += 1;
                     if *bytes.get(at)? < b' ' {
                         return None;

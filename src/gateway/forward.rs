@@ -1,0 +1,385 @@
+//! The hot path: from a request whose body names a model to the upstream's answer on the client's connection.
+//! Same protocol on both sides is verbatim: the client's bytes with only `model` and the parameter edits spliced in, as
+//! parts of one vectored write, and the upstream's bytes back, each as it comes. What has to be converted goes through
+//! [`super::convert`].
+
+use super::config::ClientKey;
+use super::convert::Conversion;
+use super::headers::{is_form, write_answer_fields};
+use super::outbound::{Outbound, Voice};
+use super::route::{Route, Way};
+use super::snapshot::{Snapshot, Upstream};
+use super::trace::Trace;
+use super::{App, Refusal};
+use crate::error::{Blame, Error, Kind};
+use crate::log;
+use crate::net::alarm::Alarm;
+use crate::net::buffer::{Buffer, Share};
+use crate::net::client::{self, Answer, Call};
+use crate::net::exchange::{Broken, Exchange, RequestBody};
+use crate::net::{First, race};
+use crate::protocol::Protocol;
+use crate::wire::body::Framing;
+use crate::wire::head::{Method, RequestHead};
+use crate::wire::json::{Object, splice};
+use crate::wire::multipart;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// An upstream's error answer is read whole, so that a key it quotes can be masked; a larger one is none.
+pub(super) const ERROR_BYTES_MAX: usize = 1024 * 1024;
+
+/// One request to an endpoint that is routed by its body's `model`.
+pub(super) struct Forward<'a> {
+    pub app: &'a App,
+    pub snapshot: &'a Snapshot,
+    pub head: &'a RequestHead,
+    /// The protocol the client speaks.
+    pub protocol: Protocol,
+    /// The endpoint's path after `/v1`.
+    pub path: &'a str,
+    /// The client key that was shown, if keys are asked for.
+    pub client_key: Option<&'a ClientKey>,
+    pub request_id: &'a str,
+    /// Not the protocol's main endpoint.
+    pub companion: bool,
+}
+
+/// What became of a request once it was read.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once a request and moved once; a box would be an allocation on the hot path"
+)]
+enum Asked {
+    /// The upstream's answer, to be passed on as it is.
+    Verbatim(Answer),
+    /// A conversion that has not been sent yet.
+    Convert(Box<Conversion>),
+    /// It was answered here.
+    Done,
+}
+
+impl Forward<'_> {
+    /// Answers it. An error before the answer has begun is the caller's to render; afterwards the answer is broken off.
+    pub async fn run(&self, exchange: &mut Exchange, trace: &mut Trace) -> Result<(), Refusal> {
+        let coding = self.head.headers.text("content-encoding");
+        if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+            let message = format!(
+                "a body with content-encoding {coding:.40} is not read here: send it as it is"
+            );
+            return Err(Error::client(Kind::UnsupportedMediaType, message).into());
+        }
+        let asked = {
+            let body = exchange
+                .read_body(self.snapshot.limits.body_bytes_max, &self.app.budget)
+                .await?;
+            self.ask(exchange, trace, &body).await?
+        };
+        match asked {
+            Asked::Verbatim(answer) => self.relay(exchange, trace, answer).await,
+            // Boxed: a verbatim stream, held for an hour, should not pay for the state of a conversion.
+            Asked::Convert(conversion) => {
+                Box::pin(self.converted(exchange, trace, conversion)).await
+            }
+            Asked::Done => Ok(()),
+        }
+    }
+
+    /// Routes the request, and sends it where nothing has to be converted.
+    async fn ask(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        body: &RequestBody,
+    ) -> Result<Asked, Refusal> {
+        let content_type = self.head.headers.get("content-type");
+        if let Some(content_type) = content_type.filter(|value| is_form(value)) {
+            let bytes = body.data();
+            let range = multipart::find_model(content_type, bytes)
+                .map_err(|fault| fault.blame(Blame::Client))?;
+            let range = range.ok_or_else(|| wrong_model("the form has no part named model"))?;
+            let model = std::str::from_utf8(&bytes[range.clone()])
+                .map_err(|_| wrong_model("the part named model is not UTF-8"))?;
+            let route = self.resolve(model, trace)?;
+            if self.way(route) != Way::Verbatim {
+                return Err(route.lacks(self.path).into());
+            }
+            let parts = [
+                &bytes[..range.start],
+                route.model.as_bytes(),
+                &bytes[range.end..],
+            ];
+            return self
+                .send_verbatim(exchange, route, &parts, content_type)
+                .await
+                .map(Asked::Verbatim);
+        }
+        let object = Object::parse(body.data()).map_err(|fault| fault.blame(Blame::Client))?;
+        let model = object
+            .get("model")
+            .ok_or_else(|| wrong_model("the body names no model"))?;
+        let model = model
+            .as_str()
+            .ok_or_else(|| wrong_model("model must be a string"))?;
+        let route = self.resolve(&model, trace)?;
+        let to = match self.way(route) {
+            Way::Verbatim => {
+                let edits = if self.companion {
+                    route.model_edit().into_iter().collect()
+                } else {
+                    let edits = route.edits(
+                        self.protocol,
+                        &object,
+                        self.head.headers.text("anthropic-version"),
+                        &[],
+                    );
+                    for key in edits.left_out {
+                        trace.warnings.add(key, "refused_by_version");
+                    }
+                    edits.list
+                };
+                let spliced = splice(&object, &edits);
+                return self
+                    .send_verbatim(exchange, route, &spliced.parts, b"application/json")
+                    .await
+                    .map(Asked::Verbatim);
+            }
+            Way::Convert(to) => to,
+            Way::None => return Err(route.lacks(self.path).into()),
+        };
+        if self.companion {
+            self.answer_companion(exchange, trace, route, body.data())
+                .await?;
+            return Ok(Asked::Done);
+        }
+        trace.converts(to);
+        Ok(Asked::Convert(Box::new(self.convert(
+            trace,
+            route,
+            to,
+            body.data(),
+        )?)))
+    }
+
+    fn resolve(&self, model: &str, trace: &mut Trace) -> Result<&Arc<Route>, Error> {
+        let route = self.snapshot.resolve(model, self.client_key)?;
+        trace.routed(route, self.protocol);
+        Ok(route)
+    }
+
+    /// How it gets there. Embeddings, images and the like are no protocol's own: they go to the base URL, whatever else it speaks.
+    fn way(&self, route: &Route) -> Way {
+        if self.companion && self.protocol == Protocol::Chat {
+            return Way::Verbatim;
+        }
+        route.way(self.protocol, self.snapshot.allow_protocol_conversion)
+    }
+
+    async fn send_verbatim(
+        &self,
+        exchange: &mut Exchange,
+        route: &Route,
+        body: &[&[u8]],
+        content_type: &[u8],
+    ) -> Result<Answer, Refusal> {
+        let upstream = &*route.upstream;
+        let mut target = upstream.path(self.protocol, self.path);
+        if let Some(query) = self.head.query() {
+            let target = target.to_mut();
+            target.push('?');
+            target.push_str(query);
+        }
+        let outbound = Outbound {
+            upstream,
+            protocol: self.protocol,
+            target: &target,
+            length: body.iter().map(|part| part.len()).sum(),
+            content_type,
+            voice: Voice::Client(self.head),
+        };
+        let (gone, alarm) = exchange.waiting();
+        match race(send(&outbound, body, alarm), gone).await {
+            First::A(answer) => Ok(answer?),
+            First::B(()) => Err(Refusal::ClientLeft),
+        }
+    }
+
+    /// Sends an answer on as it is.
+    async fn relay(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        mut answer: Answer,
+    ) -> Result<(), Refusal> {
+        let status = answer.head.status;
+        if status >= 400 {
+            return self.relay_error(exchange, trace, answer).await;
+        }
+        let length = match answer.body.framing() {
+            Framing::Length(n) => Some(n),
+            Framing::None => Some(0),
+            Framing::Chunked | Framing::UntilClose => None,
+        };
+        exchange.begin(status, length, |out| {
+            write_answer_fields(out, &answer.head, self.request_id);
+            trace.write_warnings(out);
+            self.app.write_cors(out, self.snapshot, self.head);
+        });
+        // Nothing of the head is needed any more, and a stream may be held for an hour.
+        drop(std::mem::take(&mut answer.head));
+        match exchange
+            .relay(&mut answer.body, |piece| trace.usage.feed(piece))
+            .await
+        {
+            Ok(()) => Ok(()),
+            Err(Broken::Client) => Err(Refusal::ClientLeft),
+            Err(Broken::Upstream(error)) => Err(error.into()),
+        }
+    }
+
+    /// An error answer goes on as it is, status and body, but for a quoted key.
+    async fn relay_error(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        mut answer: Answer,
+    ) -> Result<(), Refusal> {
+        let body = self.collect(exchange, &mut answer, ERROR_BYTES_MAX).await?;
+        let body = match trace.upstream() {
+            Some(upstream) => upstream.mask_secrets(body.data()),
+            None => body.data().into(),
+        };
+        let sent = exchange.answer(answer.head.status, &body, |out| {
+            write_answer_fields(out, &answer.head, self.request_id);
+            self.app.write_cors(out, self.snapshot, self.head);
+        });
+        sent.await.map_err(|_| Refusal::ClientLeft)
+    }
+
+    /// Reads an answer's whole body, within `bytes_max` and the budget.
+    pub(super) async fn collect(
+        &self,
+        exchange: &mut Exchange,
+        answer: &mut Answer,
+        bytes_max: usize,
+    ) -> Result<Collected, Refusal> {
+        let mut collected = Collected::default();
+        let idle = answer.body.idle();
+        loop {
+            let last = {
+                let (gone, alarm) = exchange.waiting();
+                let mut gone = pin!(gone);
+                alarm.set(idle);
+                poll_fn(|cx| {
+                    if let Poll::Ready(piece) = answer.body.poll_piece(cx, |piece| {
+                        collected.bytes.extend(piece.data());
+                        piece.last
+                    }) {
+                        return Poll::Ready(piece.map_err(Refusal::from));
+                    }
+                    if gone.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(Err(Refusal::ClientLeft));
+                    }
+                    alarm.poll(cx).map(|()| Err(silent(idle).into()))
+                })
+                .await?
+            };
+            if last {
+                return Ok(collected);
+            }
+            if collected.bytes.len() > bytes_max {
+                let message = format!(
+                    "the upstream's answer is larger than {} MB",
+                    bytes_max / (1024 * 1024)
+                );
+                return Err(Error::upstream(Kind::BadReply, message).into());
+            }
+            if !self
+                .app
+                .budget
+                .cover(&mut collected.share, collected.bytes.len() as u64)
+                .await
+            {
+                return Err(Error::gateway(
+                    Kind::AtCapacity,
+                    "no room for another collected answer (limits.max_buffered_mb)",
+                )
+                .retry_after(1)
+                .into());
+            }
+        }
+    }
+}
+
+/// An answer's body and its share of the budget.
+#[derive(Default)]
+pub(super) struct Collected {
+    bytes: Buffer,
+    share: Share,
+}
+
+impl Collected {
+    pub fn data(&self) -> &[u8] {
+        self.bytes.data()
+    }
+}
+
+/// The error of an upstream that fell silent inside its answer.
+pub(super) fn silent(idle: std::time::Duration) -> Error {
+    Error::upstream(
+        Kind::Timeout,
+        format!("the upstream sent nothing for {} s", idle.as_secs()),
+    )
+}
+
+fn wrong_model(message: &str) -> Error {
+    Error::client(Kind::BadRequest, message).param("model")
+}
+
+/// Sends a request and waits for the head of its answer. A redirect is an error; a URL that the upstream does not know is logged.
+pub(super) async fn send(
+    outbound: &Outbound<'_>,
+    body: &[&[u8]],
+    alarm: &mut Alarm,
+) -> Result<Answer, Error> {
+    let upstream = outbound.upstream;
+    let mut head = Buffer::new();
+    head.append_with(|out| outbound.write_head(out, Method::Post));
+    let mut parts: Vec<&[u8]> = Vec::with_capacity(body.len() + 1);
+    parts.push(head.data());
+    parts.extend_from_slice(body);
+    let call = Call {
+        origin: upstream.origin(outbound.protocol),
+        method: Method::Post,
+        parts: &parts,
+        timeouts: upstream.timeouts,
+        retry: upstream.retry,
+    };
+    let answer = client::send(&call, alarm).await?;
+    match answer.head.status {
+        // 304 is no redirect, and 300, 305 and 306 name no one place to go.
+        301..=303 | 307 | 308 => Err(redirect(upstream, &answer)),
+        404 | 405 => {
+            let url = upstream.url(outbound.protocol, outbound.target);
+            log::warn!(
+                "the upstream does not know this URL",
+                upstream = upstream.name,
+                url = url,
+                status = answer.head.status
+            );
+            Ok(answer)
+        }
+        _ => Ok(answer),
+    }
+}
+
+fn redirect(upstream: &Upstream, answer: &Answer) -> Error {
+    let to = answer.head.headers.text("location").unwrap_or("nowhere");
+    let message = format!(
+        "the upstream {:?} redirects to {to:.300}: set base_url to that",
+        upstream.name
+    );
+    Error::upstream(Kind::BadReply, message)
+}

@@ -1,0 +1,443 @@
+//! THE PRODUCT. Knows everyone below; parses no raw bytes and names no provider's fields.
+//! This file is the door: it gives every request an id, finds its endpoint, checks key and origin, and renders errors in
+//! the protocol the client speaks.
+
+pub mod access;
+pub mod admin;
+pub mod config;
+mod convert;
+pub mod cors;
+pub mod demo;
+mod forward;
+pub mod headers;
+pub mod health;
+pub mod live;
+pub mod models;
+mod outbound;
+pub mod owner;
+pub mod params;
+pub mod paths;
+pub mod route;
+pub mod snapshot;
+pub mod trace;
+pub mod upstream;
+pub mod usage;
+pub mod watch;
+
+use crate::error::{Error, Kind};
+use crate::log;
+use crate::net::buffer::Budget;
+use crate::net::exchange::Exchange;
+use crate::net::server::{Handler, Patience};
+use crate::protocol::{self, Protocol, error_body};
+use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
+use admin::{Admin, Entered};
+use config::ClientKey;
+use cors::Visitor;
+use forward::Forward;
+use paths::Endpoint;
+use snapshot::Snapshot;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch as channel;
+use trace::Trace;
+
+/// The running product: the current snapshot, and what all requests share.
+pub struct App {
+    snapshot: channel::Receiver<Arc<Snapshot>>,
+    budget: Arc<Budget>,
+    admin: Admin,
+    started_unix_s: u64,
+    id_prefix: u64,
+    id_count: AtomicU64,
+}
+
+/// Why a request was not answered as it should have been.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// There is something to tell the client.
+    Error(Box<Error>),
+    /// Nobody is there to be told.
+    ClientLeft,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Error(Box::new(error))
+    }
+}
+
+/// The id of a request: `req_` and 24 hex digits, unique in this process and unlikely to be met in another.
+struct RequestId([u8; 28]);
+
+impl RequestId {
+    fn new(prefix: u64, count: u64) -> RequestId {
+        let mut id = *b"req_000000000000000000000000";
+        let digits = (u128::from(prefix) << 32 | u128::from(count as u32)).to_be_bytes();
+        for (at, byte) in digits[4..].iter().enumerate() {
+            id[4 + 2 * at] = b"0123456789abcdef"[usize::from(byte >> 4)];
+            id[5 + 2 * at] = b"0123456789abcdef"[usize::from(byte & 15)];
+        }
+        RequestId(id)
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default() // hex digits
+    }
+}
+
+impl App {
+    /// The product over a channel of snapshots. `id_prefix` is random, so that ids of two processes differ.
+    pub fn new(
+        snapshot: channel::Receiver<Arc<Snapshot>>,
+        budget: Arc<Budget>,
+        admin: Admin,
+        started_unix_s: u64,
+        id_prefix: u64,
+    ) -> App {
+        App {
+            snapshot,
+            budget,
+            admin,
+            started_unix_s,
+            id_prefix,
+            id_count: AtomicU64::new(0),
+        }
+    }
+
+    async fn answer(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        head: &RequestHead,
+        exchange: &mut Exchange,
+        id: &str,
+        trace: &mut Trace,
+    ) -> Result<(), Refusal> {
+        let mut path = head.path();
+        let managed = admin::owns(path);
+        if managed {
+            match self.admin.enter(self, snapshot, head, exchange, id).await? {
+                Entered::Answered => return Ok(()),
+                Entered::Try => path = admin::tried(path).unwrap_or(path),
+            }
+        }
+        let Some(endpoint) = Endpoint::of(path) else {
+            return Err(unknown_path(head).into());
+        };
+        if head.method == Method::Options {
+            return self.options(snapshot, head, exchange, id, endpoint).await;
+        }
+        if is_websocket(head) && endpoint == Endpoint::Main(Protocol::Responses) {
+            let message = "the Responses API is served over HTTP here, not over a WebSocket: POST the same body";
+            return Err(Error::client(Kind::UpgradeRequired, message).into());
+        }
+        if !endpoint
+            .methods()
+            .split(", ")
+            .any(|method| method == head.method_name())
+        {
+            let message = format!(
+                "{:.20} is not allowed on {path:.200}; allowed: {}",
+                head.method_name(),
+                endpoint.methods()
+            );
+            return Err(Error::client(Kind::MethodNotAllowed, message).into());
+        }
+        let mut client_key = None;
+        if endpoint.is_guarded() && !managed {
+            if Visitor::of(head, !snapshot.client_keys.is_empty()) == Visitor::Foreign
+                && head.method != Method::Get
+            {
+                let message = "a web page of another origin may not use this gateway unless client_api_keys are set";
+                return Err(Error::client(Kind::Forbidden, message).into());
+            }
+            client_key = self.client_key(snapshot, head)?;
+        }
+        match endpoint {
+            Endpoint::Root => {
+                self.plain(
+                    exchange,
+                    id,
+                    concat!("llm-wrapper ", env!("CARGO_PKG_VERSION"), "\n"),
+                )
+                .await
+            }
+            Endpoint::Health => self.plain(exchange, id, "ok\n").await,
+            Endpoint::Models => {
+                let page = match head.headers.get("anthropic-version") {
+                    Some(_) => Some(
+                        models::Page::parse(head.query().unwrap_or_default())
+                            .map_err(|fault| fault.blame(crate::error::Blame::Client))?,
+                    ),
+                    None => None,
+                };
+                let known = self.models(snapshot, client_key);
+                let body = models::list(&known, page.as_ref())
+                    .map_err(|fault| fault.blame(crate::error::Blame::Client))?;
+                self.json(snapshot, head, exchange, id, &body).await
+            }
+            Endpoint::Model(name) => {
+                let name = name.replace('+', "%2B"); // a plus in a path is a plus
+                let name = models::decode(&name)
+                    .map_err(|fault| fault.blame(crate::error::Blame::Client))?;
+                let known = self.models(snapshot, client_key);
+                let Some(model) = known.iter().find(|model| model.alias == name) else {
+                    snapshot.resolve(&name, client_key)?;
+                    let message = format!(
+                        "{name:?} is an upstream's own name: it can be called, but is not listed as a model"
+                    );
+                    return Err(Error::client(Kind::ModelNotFound, message)
+                        .param("model")
+                        .into());
+                };
+                self.json(snapshot, head, exchange, id, &models::one(model))
+                    .await
+            }
+            Endpoint::StoredResponse(_) => {
+                let message = "no response of that id is stored here: responses are kept only for requests that this gateway converted";
+                Err(Error::client(Kind::NotFound, message).into())
+            }
+            Endpoint::Main(protocol) => {
+                let forward = Forward {
+                    app: self,
+                    snapshot,
+                    head,
+                    protocol,
+                    path: protocol.path(),
+                    client_key,
+                    request_id: id,
+                    companion: false,
+                };
+                forward.run(exchange, trace).await
+            }
+            Endpoint::Companion(protocol, path) => {
+                let forward = Forward {
+                    app: self,
+                    snapshot,
+                    head,
+                    protocol,
+                    path,
+                    client_key,
+                    request_id: id,
+                    companion: true,
+                };
+                forward.run(exchange, trace).await
+            }
+        }
+    }
+
+    /// The key a client showed, under any of the three names. None: keys are not asked for.
+    fn client_key<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        head: &RequestHead,
+    ) -> Result<Option<&'s ClientKey>, Error> {
+        if snapshot.client_keys.is_empty() {
+            return Ok(None);
+        }
+        let bearer = head.headers.get("authorization").and_then(|value| {
+            let (scheme, key) = value.split_at_checked(7)?;
+            scheme
+                .eq_ignore_ascii_case(b"bearer ")
+                .then(|| key.trim_ascii())
+        });
+        let shown = [
+            bearer,
+            head.headers.get("x-api-key"),
+            head.headers.get("api-key"),
+        ];
+        let mut found = None;
+        for key in &snapshot.client_keys {
+            for offered in shown.into_iter().flatten() {
+                // Every key is compared with every offer, so that the time tells nothing.
+                if key.key.matches(offered) {
+                    found = Some(key);
+                }
+            }
+        }
+        match found {
+            Some(key) => Ok(Some(key)),
+            None if shown.iter().all(Option::is_none) => Err(Error::client(
+                Kind::Unauthorized,
+                "this gateway asks for a key: send one of client_api_keys as Authorization: Bearer KEY or x-api-key: KEY",
+            )),
+            None => Err(Error::client(
+                Kind::Unauthorized,
+                "the key is not one of this gateway's client_api_keys",
+            )),
+        }
+    }
+
+    fn models<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        key: Option<&ClientKey>,
+    ) -> Vec<models::Model<'s>> {
+        let listed = snapshot.aliases.iter().filter(|alias| {
+            alias.upstream.enabled && key.is_none_or(|key| key.allows(&alias.name))
+        });
+        let model = |alias: &'s Arc<route::Route>| models::Model {
+            alias: &alias.name,
+            upstream: &alias.upstream.name,
+            created_s: self.started_unix_s,
+            max_model_len: alias.max_model_len,
+        };
+        listed.map(model).collect()
+    }
+
+    async fn options(
+        &self,
+        snapshot: &Snapshot,
+        head: &RequestHead,
+        exchange: &mut Exchange,
+        id: &str,
+        endpoint: Endpoint<'_>,
+    ) -> Result<(), Refusal> {
+        let visitor = Visitor::of(head, !snapshot.client_keys.is_empty());
+        exchange.begin(204, None, |out| {
+            write_field(out, "allow", endpoint.methods().as_bytes());
+            if endpoint.is_guarded() {
+                visitor.write_preflight(out, head, endpoint.methods());
+            }
+            headers::write_request_ids(out, id.as_bytes());
+        });
+        exchange.finish().await.map_err(|_| Refusal::ClientLeft)
+    }
+
+    async fn plain(&self, exchange: &mut Exchange, id: &str, text: &str) -> Result<(), Refusal> {
+        let sent = exchange.answer(200, text.as_bytes(), |out| {
+            write_field(out, "content-type", b"text/plain; charset=utf-8");
+            headers::write_request_ids(out, id.as_bytes());
+        });
+        sent.await.map_err(|_| Refusal::ClientLeft)
+    }
+
+    async fn json(
+        &self,
+        snapshot: &Snapshot,
+        head: &RequestHead,
+        exchange: &mut Exchange,
+        id: &str,
+        body: &[u8],
+    ) -> Result<(), Refusal> {
+        let sent = exchange.answer(200, body, |out| {
+            write_field(out, "content-type", b"application/json");
+            headers::write_request_ids(out, id.as_bytes());
+            self.write_cors(out, snapshot, head);
+        });
+        sent.await.map_err(|_| Refusal::ClientLeft)
+    }
+
+    pub(crate) fn write_cors(&self, out: &mut Vec<u8>, snapshot: &Snapshot, head: &RequestHead) {
+        if !admin::owns(head.path()) {
+            Visitor::of(head, !snapshot.client_keys.is_empty()).write_fields(out);
+        }
+    }
+
+    /// Tells the client what went wrong, in its own protocol.
+    async fn refuse(
+        &self,
+        snapshot: &Snapshot,
+        head: &RequestHead,
+        exchange: &mut Exchange,
+        id: &str,
+        error: &Error,
+    ) {
+        let answer = protocol::answer(spoken(head), error, id);
+        let sent = exchange.answer(answer.status, &answer.body, |out| {
+            write_field(out, "content-type", b"application/json");
+            if let Some(retry) = answer.should_retry {
+                write_field(
+                    out,
+                    "x-should-retry",
+                    if retry { "true" } else { "false" }.as_bytes(),
+                );
+            }
+            if let Some(seconds) = error.retry_after_s {
+                write_number_field(out, "retry-after", u64::from(seconds));
+            }
+            if error.kind == Kind::MethodNotAllowed {
+                let allow =
+                    Endpoint::of(head.path()).map_or("GET, HEAD, OPTIONS", Endpoint::methods);
+                write_field(out, "allow", allow.as_bytes());
+            }
+            if error.kind == Kind::UpgradeRequired {
+                write_field(out, "upgrade", b"HTTP/1.1");
+            }
+            headers::write_request_ids(out, id.as_bytes());
+            self.write_cors(out, snapshot, head);
+        });
+        let _ = sent.await; // a client that left meanwhile is seen in the log line
+    }
+}
+
+impl Handler for App {
+    fn patience(&self) -> Patience {
+        let timeouts = self.snapshot.borrow().timeouts;
+        Patience {
+            head: timeouts.client_head,
+            stall: timeouts.client_stall,
+            keep_alive: timeouts.keep_alive,
+        }
+    }
+
+    fn refusal(&self, error: &Error, head: Option<&RequestHead>) -> Vec<u8> {
+        error_body(head.map_or(Protocol::Chat, spoken), error, "")
+    }
+
+    async fn handle(&self, head: &RequestHead, exchange: &mut Exchange) {
+        let snapshot = self.snapshot.borrow().clone();
+        let id = RequestId::new(
+            self.id_prefix,
+            self.id_count.fetch_add(1, Ordering::Relaxed),
+        );
+        let mut trace = Trace::default();
+        match self
+            .answer(&snapshot, head, exchange, id.text(), &mut trace)
+            .await
+        {
+            Ok(()) => {}
+            Err(Refusal::Error(error)) if !exchange.is_begun() => {
+                self.refuse(&snapshot, head, exchange, id.text(), &error)
+                    .await
+            }
+            Err(Refusal::Error(error)) => {
+                log::warn!("an answer was broken off", id = id.text(), error = error);
+                exchange.abort();
+            }
+            Err(Refusal::ClientLeft) => exchange.abort(),
+        }
+        trace.log(head, exchange, id.text());
+    }
+}
+
+/// The protocol to answer in: that of the endpoint, else what the client's fields tell.
+fn spoken(head: &RequestHead) -> Protocol {
+    let path = admin::tried(head.path()).unwrap_or(head.path());
+    let of_path = Endpoint::of(path).and_then(Endpoint::protocol);
+    of_path.unwrap_or_else(|| {
+        let anthropic =
+            head.headers.get("anthropic-version").is_some() || head.path().contains("/messages");
+        if anthropic {
+            Protocol::Messages
+        } else {
+            Protocol::Chat
+        }
+    })
+}
+
+fn is_websocket(head: &RequestHead) -> bool {
+    head.headers.lists("upgrade", "websocket")
+}
+
+fn unknown_path(head: &RequestHead) -> Error {
+    let host = head
+        .authority()
+        .filter(|host| !host.is_empty())
+        .unwrap_or("this-host:3000");
+    let message = format!(
+        "no such path: {:.200}; the base URL of this gateway is http://{host:.100}/v1 for OpenAI clients and http://{host:.100} for Anthropic clients",
+        head.path()
+    );
+    Error::client(Kind::NotFound, message)
+}

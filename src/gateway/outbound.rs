@@ -1,0 +1,124 @@
+//! The head of a request to an upstream: its URL, its credentials, its fields (product.md 3, "Credentials", "Headers").
+
+use super::headers::write_request_fields;
+use super::snapshot::Upstream;
+use crate::protocol::{ANTHROPIC_VERSION, Protocol};
+use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
+
+/// The beta that an OAuth token needs.
+const OAUTH_BETA: &str = "oauth-2025-04-20";
+/// How converted requests introduce themselves: they are ours, not the client's.
+const USER_AGENT: &str = concat!("llm-wrapper/", env!("CARGO_PKG_VERSION"));
+
+/// Whose fields a request carries.
+#[derive(Clone, Copy)]
+pub enum Voice<'a> {
+    /// The client's, as far as they travel.
+    Client(&'a RequestHead),
+    /// The gateway's: the body was converted, and the client's fields speak of another protocol.
+    Gateway {
+        /// Values of `anthropic-beta` the body needs.
+        betas: &'a [&'static str],
+        /// The `anthropic-version` the body is written for.
+        anthropic_version: &'static str,
+    },
+}
+
+/// Where a request goes and what it holds.
+#[derive(Clone, Copy)]
+pub struct Outbound<'a> {
+    /// Whom it is for.
+    pub upstream: &'a Upstream,
+    /// The protocol it is in.
+    pub protocol: Protocol,
+    /// Path and query.
+    pub target: &'a str,
+    /// Bytes of its body.
+    pub length: usize,
+    /// The type of its body.
+    pub content_type: &'a [u8],
+    /// Whose fields it carries.
+    pub voice: Voice<'a>,
+}
+
+impl Outbound<'_> {
+    /// Appends the whole head. What the upstream's own `headers` name replaces everything of that name.
+    pub fn write_head(&self, out: &mut Vec<u8>, method: Method) {
+        let upstream = self.upstream;
+        let own = |name: &[u8]| {
+            upstream
+                .headers
+                .iter()
+                .any(|(header, _)| header.as_bytes().eq_ignore_ascii_case(name))
+        };
+        upstream
+            .origin(self.protocol)
+            .write_request_line(out, method.name(), self.target);
+        let version = match self.voice {
+            Voice::Client(head) => {
+                write_request_fields(out, head, own);
+                if head.headers.get("anthropic-version").is_some() {
+                    None
+                } else {
+                    Some(ANTHROPIC_VERSION)
+                }
+            }
+            Voice::Gateway {
+                betas,
+                anthropic_version,
+            } => {
+                if !own(b"user-agent") {
+                    write_field(out, "user-agent", USER_AGENT.as_bytes());
+                }
+                if !betas.is_empty() && !own(b"anthropic-beta") {
+                    write_field(out, "anthropic-beta", betas.join(",").as_bytes());
+                }
+                Some(anthropic_version)
+            }
+        };
+        if let Some(version) =
+            version.filter(|_| self.protocol == Protocol::Messages && !own(b"anthropic-version"))
+        {
+            write_field(out, "anthropic-version", version.as_bytes());
+        }
+        self.write_credentials(out, own);
+        for (name, value) in &upstream.headers {
+            write_field(out, name, value.expose().as_bytes());
+        }
+        if method == Method::Post {
+            write_field(out, "content-type", self.content_type);
+            write_number_field(out, "content-length", self.length as u64);
+        }
+        // Capture and conversion must be able to read the answer, and so must the client.
+        write_field(out, "accept-encoding", b"identity");
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_credentials(&self, out: &mut Vec<u8>, own: impl Fn(&[u8]) -> bool) {
+        let Some(key) = &self.upstream.key else {
+            return;
+        };
+        let key = key.expose();
+        let bearer = |out: &mut Vec<u8>| {
+            if !own(b"authorization") {
+                out.extend_from_slice(b"authorization: Bearer ");
+                out.extend_from_slice(key.as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+        };
+        if self.protocol != Protocol::Messages {
+            return bearer(out);
+        }
+        if key.starts_with("sk-ant-oat") {
+            bearer(out);
+            return write_field(out, "anthropic-beta", OAUTH_BETA.as_bytes());
+        }
+        if !own(b"x-api-key") {
+            write_field(out, "x-api-key", key.as_bytes());
+        }
+        let host = self.upstream.origin(self.protocol).host();
+        if host != "anthropic.com" && !host.ends_with(".anthropic.com") {
+            bearer(out);
+        }
+    }
+}

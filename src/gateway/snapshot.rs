@@ -1,0 +1,533 @@
+//! The configuration as requests see it: checked as a whole, indexed, immutable. Parse, don't validate: what a snapshot holds is usable.
+//! One snapshot is published at a time; a request takes it once and never looks again.
+
+use super::config::node::FILE_BYTES_MAX;
+use super::config::{
+    AliasConfig, Auth, ClientKey, Config, Expand, Findings, Manage, Node, Problem, ResponsesStore,
+    Retry, Secret, Timeouts, UpstreamConfig,
+};
+use super::params::Params;
+use super::route::Route;
+pub use super::upstream::Upstream;
+use super::upstream::{Place, kind_of};
+use crate::net::client::Timeouts as CallTimeouts;
+use crate::net::origin::{EnvProxy, Origin, ProxySettings};
+use crate::net::tls::TlsSettings;
+use crate::protocol::{Caps, Protocol};
+use crate::wire::json::{Raw, member};
+use crate::wire::text::nearest;
+use crate::wire::url::{Base, Url};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const MIB: u64 = 1 << 20;
+/// Bodies take no more memory than this unless the file says so.
+const BUFFERED_BYTES_MAX: u64 = 256 * MIB;
+/// Where Linux says which control groups this process is in, and where those say how much memory it may use: in version 2
+/// and in version 1. A container sees its own group as the root; a systemd unit has one further down.
+const CGROUPS_FILE: &str = "/proc/self/cgroup";
+const CGROUP_LIMITS: [(&str, &str); 2] = [
+    ("/sys/fs/cgroup", "memory.max"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+];
+const MEMINFO_FILE: &str = "/proc/meminfo";
+
+/// What a snapshot depends on beside the configuration file.
+pub struct Surroundings<'a> {
+    /// The file's folder, which relative paths start from.
+    pub folder: &'a Path,
+    /// Looks up an environment variable.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// Reads a file: certificates, and the machine's memory.
+    pub read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+}
+
+/// One state of the configuration. No Debug: URLs in it may hold passwords.
+pub struct Snapshot {
+    /// The tree it was made from: what a save edits, and what is shown (read it with [`Expand::Raw`]).
+    pub tree: Node,
+    /// What has no effect in it.
+    pub warnings: Vec<Problem>,
+    /// Whether a request may be converted to a protocol that its upstream speaks.
+    pub allow_protocol_conversion: bool,
+    /// `ADMIN_KEY`, else the file's. `None`: the gateway makes its own.
+    pub admin_key: Option<Secret>,
+    /// Who may call `/v1`; everyone if empty.
+    pub client_keys: Vec<ClientKey>,
+    /// Memory for `previous_response_id`.
+    pub responses_store: ResponsesStore,
+    /// Whether `X-Debug-Mode` is listened to.
+    pub debug_header: bool,
+    /// Bounds on size and number.
+    pub limits: Limits,
+    /// Bounds on time.
+    pub timeouts: Timeouts,
+    /// Where the sidecar is and how it is run.
+    pub sidecar: Sidecar,
+    /// In the file's order, disabled ones too.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// The aliases in the file's order, those on disabled upstreams too.
+    pub aliases: Vec<Arc<Route>>,
+    /// Aliases, and upstreams' names that are no alias.
+    pub(super) routes: HashMap<String, Arc<Route>>,
+}
+
+/// Bounds on size and number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest request body taken; never more than all bodies may take together.
+    pub body_bytes_max: u64,
+    /// Client connections at once.
+    pub connections_max: u32,
+    /// All bodies, held deltas and collected answers together.
+    pub buffered_bytes_max: u64,
+}
+
+/// Where the sidecar is and how it is run.
+pub struct Sidecar {
+    /// Its address.
+    pub endpoint: Base,
+    /// The program's name or path.
+    pub binary: String,
+    /// Whether it may be started by us.
+    pub manage: Manage,
+    /// Where state is kept: `DATA_DIR`, else the file's.
+    pub data_dir: PathBuf,
+    /// The key of an endpoint that someone else runs.
+    pub api_key: Option<Secret>,
+    /// The management key of an endpoint that someone else runs.
+    pub management_key: Option<Secret>,
+    /// The sidecar's own egress proxy.
+    pub proxy_url: Option<Secret>,
+}
+
+impl Snapshot {
+    /// From a file's bytes; an empty text is the empty configuration. Everything wrong is in the findings; with a problem there is no snapshot.
+    pub fn load(file: &[u8], around: &Surroundings<'_>) -> (Option<Snapshot>, Findings) {
+        let mut found = Findings::default();
+        if file.len() > FILE_BYTES_MAX {
+            found.problem("", format!("the file has over {FILE_BYTES_MAX} bytes"));
+            return (None, found);
+        }
+        let tree = match std::str::from_utf8(file) {
+            Ok(text) => Node::parse(text, &mut found.problems),
+            Err(error) => {
+                let at = error.valid_up_to();
+                found.problem("", format!("the file is not UTF-8, from byte {at} on"));
+                None
+            }
+        };
+        match tree {
+            Some(tree) => {
+                let snapshot = Snapshot::of(tree, around, &mut found);
+                (snapshot, found)
+            }
+            None => (None, found),
+        }
+    }
+
+    /// From a tree: what a change through the management API takes.
+    pub fn of(tree: Node, around: &Surroundings<'_>, found: &mut Findings) -> Option<Snapshot> {
+        let config = Config::read(&tree, Expand::With(around.env), found);
+        Snapshot::build(config, tree, around, found)
+    }
+
+    /// Checks the configuration as a whole and indexes it.
+    pub fn build(
+        config: Config,
+        tree: Node,
+        around: &Surroundings<'_>,
+        found: &mut Findings,
+    ) -> Option<Snapshot> {
+        let mut build = Build { around, found };
+        let sidecar = build.sidecar(&config.sidecar);
+        let proxies = Proxies {
+            configured: build.proxy("proxy", config.proxy.as_ref()),
+            environment: build.environment_proxy(),
+        };
+        let mut upstreams = Vec::new();
+        for upstream in config.upstreams {
+            upstreams.extend(build.upstream(
+                upstream,
+                sidecar.as_ref(),
+                &config.timeouts,
+                &proxies,
+            ));
+        }
+        let by_name = build.unique(&upstreams, "upstream", "name", |(path, upstream)| {
+            (path, &upstream.name)
+        });
+        let mut aliases = Vec::new();
+        for alias in config.aliases {
+            let route = build.alias(&alias, &upstreams, &by_name);
+            aliases.push((alias.path, alias.alias, route));
+        }
+        let mut routes = HashMap::new();
+        build.unique(&aliases, "alias", "alias", |(path, alias, _)| (path, alias));
+        let admin_key = build.admin_key(config.admin_key);
+        let limits = build.limits(&config.limits);
+
+        let aliases: Vec<Arc<Route>> = aliases
+            .into_iter()
+            .filter_map(|(_, _, route)| route)
+            .collect();
+        let upstreams: Vec<Arc<Upstream>> = upstreams
+            .into_iter()
+            .map(|(_, upstream)| upstream)
+            .collect();
+        for route in aliases
+            .iter()
+            .cloned()
+            .chain(upstreams.iter().map(own_route))
+        {
+            if let Entry::Vacant(place) = routes.entry(route.name.clone()) {
+                place.insert(route);
+            }
+        }
+        if !found.problems.is_empty() {
+            return None;
+        }
+        Some(Snapshot {
+            tree,
+            warnings: found.warnings.clone(),
+            allow_protocol_conversion: config.allow_protocol_conversion,
+            admin_key,
+            client_keys: config.client_keys,
+            responses_store: config.responses_store,
+            debug_header: config.debug_header,
+            limits,
+            timeouts: config.timeouts,
+            sidecar: sidecar?,
+            upstreams,
+            aliases,
+            routes,
+        })
+    }
+}
+
+/// The route of an upstream's own name: the model is sent as it came.
+pub(super) fn own_route(upstream: &Arc<Upstream>) -> Arc<Route> {
+    Arc::new(Route {
+        name: upstream.name.clone(),
+        upstream: upstream.clone(),
+        model: upstream.name.clone(),
+        model_member: None,
+        params: Params::default(),
+        strict: false,
+        caps: caps(upstream.kind, &upstream.name, &[&upstream.flags]),
+        source: None,
+        max_model_len: None,
+    })
+}
+
+/// What a model of that kind of server can do, with quirks over it, later ones over earlier ones.
+fn caps(kind: &str, model: &str, quirks: &[&super::config::Flags]) -> Caps {
+    let mut caps = Caps::of(kind, model);
+    for (name, json) in quirks.iter().copied().flatten() {
+        // Both were checked when the configuration was read.
+        let _ = Raw::parse(json).and_then(|value| caps.set(name, value));
+    }
+    caps
+}
+
+/// The egress proxies that an upstream may inherit.
+struct Proxies {
+    configured: Option<ProxySettings>,
+    environment: EnvProxy,
+}
+
+impl Proxies {
+    fn for_url(&self, url: &Url) -> Option<ProxySettings> {
+        self.configured
+            .clone()
+            .or_else(|| self.environment.for_url(url))
+    }
+}
+
+struct Build<'a> {
+    around: &'a Surroundings<'a>,
+    found: &'a mut Findings,
+}
+
+impl Build<'_> {
+    fn base(&mut self, path: String, text: &str) -> Option<Base> {
+        match Base::parse(text) {
+            Ok(base) => {
+                if base.url.userinfo.is_some() {
+                    let message = "the user and password of a base URL are not sent: set headers.authorization";
+                    self.found.warning(path, message);
+                }
+                Some(base)
+            }
+            Err(fault) => {
+                self.found.problem(path, fault.to_string());
+                None
+            }
+        }
+    }
+
+    fn proxy(&mut self, path: &str, text: Option<&Secret>) -> Option<ProxySettings> {
+        match ProxySettings::parse(text?.expose()) {
+            Ok(proxy) => Some(proxy),
+            Err(fault) => {
+                self.found.problem(path, fault.to_string());
+                None
+            }
+        }
+    }
+
+    fn environment_proxy(&mut self) -> EnvProxy {
+        EnvProxy::read(self.around.env).unwrap_or_else(|fault| {
+            self.found.problem("", fault.to_string()); // it names the variable
+            EnvProxy::default()
+        })
+    }
+
+    fn sidecar(&mut self, config: &super::config::Sidecar) -> Option<Sidecar> {
+        let endpoint = self.base("cli_proxy_api_endpoint".into(), &config.endpoint)?;
+        let data_dir = (self.around.env)("DATA_DIR").filter(|folder| !folder.is_empty());
+        let data_dir = data_dir.unwrap_or_else(|| config.data_dir.clone());
+        Some(Sidecar {
+            endpoint,
+            binary: config.binary.clone(),
+            manage: config.manage,
+            data_dir: self.around.folder.join(data_dir),
+            api_key: config.api_key.clone(),
+            management_key: config.management_key.clone(),
+            proxy_url: config.proxy_url.clone(),
+        })
+    }
+
+    fn upstream(
+        &mut self,
+        config: UpstreamConfig,
+        sidecar: Option<&Sidecar>,
+        timeouts: &Timeouts,
+        proxies: &Proxies,
+    ) -> Option<(String, Arc<Upstream>)> {
+        let at = |key: &str| format!("{}.{key}", config.path);
+        let own_proxy = self.proxy(&at("proxy"), config.proxy.as_ref());
+        let tls = self.tls(&at("ca_file"), config.ca_file.as_deref());
+        let place = |base: Base, proxied: bool| {
+            let url = &base.url;
+            let proxy = own_proxy.clone().or_else(|| proxies.for_url(url));
+            let origin = Origin::new(url, &tls, proxy.as_ref().filter(|_| proxied));
+            Place::new(base, origin)
+        };
+        let (own, messages, supports) = match config.auth {
+            Auth::ApiKey(_) => {
+                let own = config.anthropic_base_url.as_deref();
+                if own.is_some() && !config.supports[Protocol::Messages as usize] {
+                    let message = "not used while support_anthropic_messages is false";
+                    self.found.warning(at("anthropic_base_url"), message);
+                }
+                let messages = own.and_then(|text| self.base(at("anthropic_base_url"), text));
+                let messages = messages.map(|base| place(base, true));
+                // An empty address was a problem already.
+                let base = Some(&config.base_url).filter(|text| !text.is_empty());
+                let base = base.and_then(|text| self.base(at("base_url"), text));
+                (
+                    base.map(|base| place(base, true)),
+                    messages,
+                    config.supports,
+                )
+            }
+            // The sidecar is on this machine or in its network: never through a proxy.
+            Auth::AnthropicOauth | Auth::CodexOauth => {
+                let own = match config.auth {
+                    Auth::AnthropicOauth => Protocol::Messages,
+                    _ => Protocol::Responses,
+                };
+                let base = sidecar.map(|sidecar| sidecar.endpoint.clone());
+                let supports = Protocol::ALL.map(|other| other == own);
+                (base.map(|base| place(base, false)), None, supports)
+            }
+        };
+        // A stand-in where the address is missing, so that its aliases are not called homeless, too.
+        let stand_in = || {
+            Base::parse("http://localhost")
+                .ok()
+                .map(|base| place(base, false))
+        };
+        let own = own.or_else(stand_in)?;
+        let timeout = config.timeouts;
+        let upstream = Upstream {
+            kind: config.kind.unwrap_or_else(|| kind_of(own.url())),
+            key: match &config.auth {
+                Auth::ApiKey(key) => key.clone(),
+                Auth::AnthropicOauth | Auth::CodexOauth => None,
+            },
+            name: config.name,
+            enabled: config.enabled,
+            auth: config.auth,
+            headers: config.headers,
+            flags: config.flags,
+            timeouts: CallTimeouts {
+                connect: timeout.connect.unwrap_or(timeouts.upstream.connect),
+                first_byte: timeout.first_byte.unwrap_or(timeouts.upstream.first_byte),
+                idle: timeout.idle.unwrap_or(timeouts.upstream.idle),
+                stall: timeouts.client_stall,
+            },
+            retry: config.retry == Retry::Safe,
+            supports,
+            own,
+            messages,
+        };
+        Some((config.path, Arc::new(upstream)))
+    }
+
+    fn tls(&mut self, path: &str, file: Option<&str>) -> TlsSettings {
+        let Some(file) = file else {
+            return TlsSettings::public();
+        };
+        let file = self.around.folder.join(file);
+        let pem = (self.around.read)(&file).map_err(|error| error.to_string());
+        let tls = pem.and_then(|pem| TlsSettings::with_ca(&pem).map_err(|fault| fault.to_string()));
+        tls.unwrap_or_else(|reason| {
+            self.found
+                .problem(path, format!("{}: {reason}", file.display()));
+            TlsSettings::public()
+        })
+    }
+
+    fn alias(
+        &mut self,
+        config: &AliasConfig,
+        upstreams: &[(String, Arc<Upstream>)],
+        by_name: &HashMap<String, usize>,
+    ) -> Option<Arc<Route>> {
+        if config.upstream.is_empty() {
+            return None; // a problem already
+        }
+        let Some(&at) = by_name.get(&config.upstream) else {
+            let mut names: Vec<_> = by_name.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            let names = nearest(&config.upstream, names, 3);
+            let mut message = format!("there is no upstream named {:?}", config.upstream);
+            if !names.is_empty() {
+                message.push_str(&format!("; known: {}", names.join(", ")));
+            }
+            self.found
+                .problem(format!("{}.upstream", config.path), message);
+            return None;
+        };
+        let upstream = upstreams[at].1.clone();
+        let quirks = [&upstream.flags, &config.flags];
+        let token_param = quirks.iter().rev().copied().flatten();
+        let token_param = token_param
+            .into_iter()
+            .find(|(name, _)| name == "token_param");
+        let caps = caps(upstream.kind, &config.target_model, &quirks);
+        let params = Params::build(&config.params, token_param.map(|(_, json)| json.as_str()));
+        let model = serde_json::Value::from(config.target_model.as_str()).to_string();
+        Some(Arc::new(Route {
+            name: config.alias.clone(),
+            model: config.target_model.clone(),
+            model_member: Some(member("model", &model)),
+            params,
+            caps,
+            strict: config.strict,
+            source: Some(config.source),
+            max_model_len: config.max_model_len,
+            upstream,
+        }))
+    }
+
+    /// The places of named things by name; a name that is there twice is a problem. Empty ones were a problem already.
+    fn unique<T>(
+        &mut self,
+        things: &[T],
+        what: &str,
+        key: &str,
+        name: fn(&T) -> (&String, &String),
+    ) -> HashMap<String, usize> {
+        let mut places = HashMap::new();
+        for (at, thing) in things.iter().enumerate() {
+            let (path, own) = name(thing);
+            if own.is_empty() {
+                continue;
+            }
+            match places.entry(own.clone()) {
+                Entry::Vacant(place) => {
+                    place.insert(at);
+                }
+                Entry::Occupied(place) => {
+                    let (first, _) = name(&things[*place.get()]);
+                    let message = format!("{first} is {} {what} named {own:?}, too", article(what));
+                    self.found.problem(format!("{path}.{key}"), message);
+                }
+            }
+        }
+        places
+    }
+
+    fn admin_key(&mut self, own: Option<Secret>) -> Option<Secret> {
+        let key = (self.around.env)("ADMIN_KEY").filter(|key| !key.is_empty());
+        let Some(key) = key else {
+            return own;
+        };
+        if key.chars().any(char::is_control) {
+            self.found.problem(
+                "ADMIN_KEY",
+                "the key holds a control character (a line end?)",
+            );
+        }
+        Some(Secret::new(key))
+    }
+
+    fn limits(&mut self, config: &super::config::Limits) -> Limits {
+        let buffered = config.buffered_bytes_max;
+        let buffered = buffered.unwrap_or_else(|| quarter_of_memory(self.around.read));
+        Limits {
+            body_bytes_max: config.body_bytes_max.min(buffered),
+            connections_max: config.connections_max,
+            buffered_bytes_max: buffered,
+        }
+    }
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    }
+}
+
+/// A quarter of what this process may use, at most 256 MB.
+fn quarter_of_memory(read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> u64 {
+    let text = |file: &Path| String::from_utf8(read(file).unwrap_or_default()).unwrap_or_default();
+    // Lines of "number:controllers:path", without controllers in version 2 (cgroups(7)). The least limit on the way holds.
+    let own = text(Path::new(CGROUPS_FILE));
+    let mut limits = Vec::new();
+    for (version, (root, file)) in CGROUP_LIMITS.into_iter().enumerate() {
+        let path = own.lines().find_map(|line| {
+            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+            let fits = match version {
+                0 => controllers.is_empty(),
+                _ => controllers.split(',').any(|name| name == "memory"),
+            };
+            fits.then_some(path)
+        });
+        for group in Path::new(path.unwrap_or("/")).ancestors() {
+            let group = group.strip_prefix("/").unwrap_or(group);
+            let limit = text(&Path::new(root).join(group).join(file));
+            limits.extend(limit.trim().parse::<u64>());
+        }
+    }
+    let whole = text(Path::new(MEMINFO_FILE)).lines().find_map(|line| {
+        let kibibytes = line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?;
+        kibibytes.trim().parse::<u64>().ok()?.checked_mul(1024)
+    });
+    let memory = limits.into_iter().chain(whole).min();
+    memory.map_or(BUFFERED_BYTES_MAX, |bytes| {
+        (bytes / 4).min(BUFFERED_BYTES_MAX)
+    })
+}
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+pub(crate) mod tests;

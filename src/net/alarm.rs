@@ -1,0 +1,62 @@
+//! One timer per connection, moved without touching the timer wheel.
+//! Moving a deadline later only stores it; the wheel's entry fires at the old time, sees the new one and goes to sleep again.
+//! A request sets half a dozen deadlines that almost never pass, so this is what makes them free.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A deadline that can be moved cheaply.
+pub struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    deadline: Instant,
+}
+
+impl Alarm {
+    /// An alarm that rings after that time.
+    pub fn new(after: Duration) -> Alarm {
+        let deadline = Instant::now() + after;
+        Alarm {
+            sleep: Box::pin(sleep_until(deadline)),
+            deadline,
+        }
+    }
+
+    /// Moves it: it rings that long from now.
+    pub fn set(&mut self, after: Duration) {
+        self.set_at(Instant::now() + after);
+    }
+
+    /// Moves it: it rings at that moment.
+    pub fn set_at(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+        if self.deadline < self.sleep.deadline() {
+            self.sleep.as_mut().reset(self.deadline);
+        }
+    }
+
+    /// Ready once the deadline has passed.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.sleep.as_mut().poll(cx).is_ready() {
+            if self.deadline <= self.sleep.deadline() {
+                return Poll::Ready(());
+            }
+            self.sleep.as_mut().reset(self.deadline);
+        }
+        Poll::Pending
+    }
+
+    /// The future's output, or None when the alarm rings first.
+    pub async fn within<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            self.poll(cx).map(|()| None)
+        })
+        .await
+    }
+}

@@ -1,0 +1,360 @@
+//! Bytes on their way: a queue over one allocation, the thread's free list of them, and the thread's read scratch.
+//! A connection holds memory only while it holds unread or unwritten bytes. Musl's allocator takes a millisecond for a
+//! fresh 2 MB buffer, so large ones are kept for a while; initialised memory stays initialised, so nothing is zeroed twice.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Up to this size a freed buffer goes to the small list.
+const SMALL_BYTES_MAX: usize = 16 * 1024;
+/// A freed buffer larger than this goes back to the allocator.
+const LARGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Small buffers kept, in bytes of all of them: a busy thread has five for each request under way.
+const SMALL_KEPT_BYTES_MAX: usize = 1024 * 1024;
+/// Large buffers kept, in bytes of all of them: eight bodies of 2 MB under way at once on a thread.
+const LARGE_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The first allocation: a request or answer of 1 KB fits with its head.
+const FIRST_BYTES: usize = 2048;
+
+/// Room before the read area of the scratch: a chunk's size line can be put in front of what was read.
+pub const SCRATCH_BEFORE: usize = 32;
+/// Room behind it: a chunk's end and the last chunk.
+pub const SCRATCH_AFTER: usize = 16;
+/// How much one read takes at the most.
+pub const SCRATCH_BYTES: usize = 64 * 1024;
+
+#[derive(Default)]
+struct Free {
+    small: Vec<Vec<u8>>,
+    small_bytes: usize,
+    large: Vec<Vec<u8>>,
+    large_bytes: usize,
+    large_used: bool,
+}
+
+thread_local! {
+    static FREE: RefCell<Free> = RefCell::default();
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BEFORE + SCRATCH_BYTES + SCRATCH_AFTER]);
+}
+
+/// Lends the thread's scratch for the length of a call, never over an await.
+pub fn with_scratch<T>(f: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with(|scratch| f(&mut scratch.borrow_mut()))
+}
+
+/// Gives large buffers that nobody used since the last call back to the system. Called every few seconds.
+pub fn release_idle() {
+    FREE.with(|free| {
+        let mut free = free.borrow_mut();
+        if !free.large_used {
+            free.large.clear();
+            free.large_bytes = 0;
+        }
+        free.large_used = false;
+        let half = free.small.len() / 2;
+        free.small.truncate(half);
+        free.small_bytes = free.small.iter().map(Vec::capacity).sum();
+    });
+}
+
+/// A queue of bytes. An empty one owns nothing until something is put in; a dropped one goes to the thread's free list.
+#[derive(Default)]
+pub struct Buffer {
+    /// Its whole length is initialised; `start..end` is what it holds.
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// How much it will hold in the end, as far as that was announced.
+    expected: usize,
+}
+
+impl Buffer {
+    /// An empty queue without an allocation.
+    pub const fn new() -> Buffer {
+        Buffer::expecting(0)
+    }
+
+    /// An empty queue that may come to hold so much: a kept buffer of that size is used if there is one, but nothing is
+    /// allocated for what was only announced.
+    pub const fn expecting(bytes: usize) -> Buffer {
+        Buffer {
+            bytes: Vec::new(),
+            start: 0,
+            end: 0,
+            expected: bytes,
+        }
+    }
+
+    /// What it holds.
+    pub fn data(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// How many bytes it holds.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// How much memory it owns.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Room for at least `min` bytes more; tell how many were put there with [`Buffer::filled`].
+    pub fn spare(&mut self, min: usize) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.bytes.len() - self.end < min {
+            if self.start > 0 && self.start >= self.len() {
+                self.bytes.copy_within(self.start..self.end, 0);
+                (self.start, self.end) = (0, self.len());
+            }
+            if self.bytes.len() - self.end < min {
+                self.grow(self.end + min);
+            }
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    fn grow(&mut self, need: usize) {
+        if self.bytes.is_empty() {
+            self.bytes = recycled(need.max(self.expected));
+        }
+        if self.bytes.len() < need {
+            let target = need
+                .max(FIRST_BYTES)
+                .max(self.bytes.len() + self.bytes.len() / 2);
+            // Fresh zeroed pages cost nothing until they are touched; growing in place would write zeros into all of them.
+            let mut fresh = vec![0; target];
+            fresh[..self.end].copy_from_slice(&self.bytes[..self.end]);
+            self.bytes = fresh;
+        }
+    }
+
+    /// The first `n` bytes of the spare room now hold data.
+    pub fn filled(&mut self, n: usize) {
+        self.end = (self.end + n).min(self.bytes.len());
+    }
+
+    /// Appends.
+    pub fn extend(&mut self, data: &[u8]) {
+        if !data.is_empty() {
+            self.spare(data.len())[..data.len()].copy_from_slice(data);
+            self.filled(data.len());
+        }
+    }
+
+    /// Appends what `write` puts into a vector, without a second allocation.
+    pub fn append_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.spare(0);
+        if self.bytes.is_empty() {
+            self.bytes = recycled(FIRST_BYTES);
+        }
+        let initialised = self.bytes.len();
+        self.bytes.truncate(self.end);
+        write(&mut self.bytes);
+        self.end = self.bytes.len();
+        if self.bytes.len() < initialised {
+            self.bytes.resize(initialised, 0);
+        }
+    }
+
+    /// The first `n` bytes are done with.
+    pub fn consume(&mut self, n: usize) {
+        self.start = (self.start + n).min(self.end);
+        if self.start == self.end {
+            self.release();
+        }
+    }
+
+    /// Holds nothing from now on, and owns nothing.
+    pub fn release(&mut self) {
+        (self.start, self.end) = (0, 0);
+        recycle(std::mem::take(&mut self.bytes));
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        recycle(std::mem::take(&mut self.bytes));
+    }
+}
+
+fn recycled(need: usize) -> Vec<u8> {
+    let found = FREE.try_with(|free| {
+        let mut free = free.borrow_mut();
+        if need <= SMALL_BYTES_MAX {
+            let found = free.small.pop();
+            free.small_bytes -= found.as_ref().map_or(0, Vec::capacity);
+            return found;
+        }
+        free.large_used = true;
+        // One that is large enough, and else none: a small one would only have to be left again.
+        let fitting = free.large.iter().position(|bytes| bytes.len() >= need)?;
+        let found = free.large.swap_remove(fitting);
+        free.large_bytes -= found.capacity();
+        Some(found)
+    });
+    found.ok().flatten().unwrap_or_default()
+}
+
+fn recycle(bytes: Vec<u8>) {
+    if bytes.is_empty() || bytes.capacity() > LARGE_BYTES_MAX {
+        return;
+    }
+    // try_with: a buffer may outlive the thread's list when the thread ends.
+    let _ = FREE.try_with(|free| {
+        let mut free = free.borrow_mut();
+        if bytes.capacity() <= SMALL_BYTES_MAX {
+            if free.small_bytes + bytes.capacity() <= SMALL_KEPT_BYTES_MAX {
+                free.small_bytes += bytes.capacity();
+                free.small.push(bytes);
+            }
+        } else if free.large_bytes + bytes.capacity() <= LARGE_KEPT_BYTES_MAX {
+            free.large_bytes += bytes.capacity();
+            free.large.push(bytes);
+        }
+    });
+}
+
+/// All bodies and collected answers together may hold this much; whoever wants more waits.
+pub struct Budget {
+    room: Semaphore,
+    total_kb: std::sync::atomic::AtomicUsize,
+}
+
+/// A share of a [`Budget`], given back when dropped.
+#[derive(Default)]
+pub struct Share {
+    budget: Option<Arc<Budget>>,
+    kb: u32,
+}
+
+/// How long a body waits for room before it is refused.
+const ROOM_WAIT: Duration = Duration::from_secs(5);
+
+impl Budget {
+    /// A budget of that many bytes.
+    pub fn new(bytes: u64) -> Budget {
+        let kb = usize::try_from(bytes / 1024)
+            .unwrap_or(usize::MAX)
+            .min(Semaphore::MAX_PERMITS);
+        Budget {
+            room: Semaphore::new(kb),
+            total_kb: kb.into(),
+        }
+    }
+
+    /// Changes the size while shares are out.
+    pub fn resize(&self, bytes: u64) {
+        use std::sync::atomic::Ordering::SeqCst;
+        let kb = usize::try_from(bytes / 1024)
+            .unwrap_or(usize::MAX)
+            .min(Semaphore::MAX_PERMITS);
+        let before = self.total_kb.swap(kb, SeqCst);
+        if kb > before {
+            self.room.add_permits(kb - before);
+        } else {
+            let taken = self.room.forget_permits(before - kb);
+            self.total_kb.store(before - taken, SeqCst);
+        }
+    }
+
+    /// How many bytes are out.
+    pub fn used_bytes(&self) -> u64 {
+        let total = self.total_kb.load(std::sync::atomic::Ordering::Relaxed);
+        total.saturating_sub(self.room.available_permits()) as u64 * 1024
+    }
+
+    /// Makes `share` cover `bytes`. False: no room came free within 5 s, or there can never be enough.
+    pub async fn cover(self: &Arc<Budget>, share: &mut Share, bytes: u64) -> bool {
+        let want = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let Some(more) = want.checked_sub(share.kb).filter(|&more| more > 0) else {
+            return true;
+        };
+        let permit = match self.room.try_acquire_many(more) {
+            Ok(permit) => Some(permit),
+            Err(_) if more as usize > self.total_kb.load(std::sync::atomic::Ordering::Relaxed) => {
+                None
+            }
+            Err(_) => tokio::time::timeout(ROOM_WAIT, self.room.acquire_many(more))
+                .await
+                .ok()
+                .and_then(Result::ok),
+        };
+        let taken = permit.map(SemaphorePermit::forget).is_some();
+        if taken {
+            share.budget = Some(self.clone());
+            share.kb = want;
+        }
+        taken
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.budget {
+            budget.room.add_permits(self.kb as usize);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_gives_back_what_was_put_in() {
+        let mut queue = Buffer::new();
+        let mut expected = Vec::new();
+        for round in 0..200_usize {
+            let data = vec![round as u8; round * 7 % 301];
+            queue.extend(&data);
+            expected.extend_from_slice(&data);
+            let take = round * 5 % 211;
+            let take = take.min(queue.len());
+            assert_eq!(&queue.data()[..take], &expected[..take]);
+            queue.consume(take);
+            expected.drain(..take);
+        }
+        queue.append_with(|out| out.extend_from_slice(b"tail"));
+        expected.extend_from_slice(b"tail");
+        assert_eq!(queue.data(), expected);
+    }
+
+    #[test]
+    fn an_empty_queue_owns_nothing() {
+        let mut queue = Buffer::new();
+        queue.extend(b"some");
+        queue.consume(4);
+        assert_eq!(queue.capacity(), 0);
+    }
+
+    #[test]
+    fn a_share_comes_back_when_dropped_and_too_much_is_refused() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let budget = Arc::new(Budget::new(10 * 1024));
+            let mut share = Share::default();
+            assert!(budget.cover(&mut share, 4000).await);
+            assert!(budget.cover(&mut share, 9000).await);
+            assert_eq!(budget.used_bytes(), 9 * 1024);
+            assert!(!budget.cover(&mut Share::default(), 11 * 1024).await);
+            drop(share);
+            assert_eq!(budget.used_bytes(), 0);
+            budget.resize(2048);
+            assert!(!budget.cover(&mut Share::default(), 3 * 1024).await);
+        });
+    }
+}

@@ -1,0 +1,459 @@
+//! One request to an upstream and its answer: send, read the head, lend the body piece by piece.
+//! A connection is used again only if its answer ended exactly; whatever is dropped before its end is closed, which is
+//! how a leaving client stops the upstream. Nothing is buffered here but what arrived behind a head.
+
+use super::alarm::Alarm;
+use super::buffer::{Buffer, SCRATCH_AFTER, SCRATCH_BEFORE, with_scratch};
+use super::dial::dial;
+use super::origin::Origin;
+use super::pool;
+use super::stream::Stream;
+use crate::error::{Blame, Error, Kind};
+use crate::wire::body::{Decoder, Framing, Step, digits};
+use crate::wire::head::{Method, ResponseHead, Searched, list_items, parse_response};
+use std::future::poll_fn;
+use std::io;
+use std::ops::Range;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Interim answers (1xx) that are skipped before the real one.
+const INTERIM_ANSWERS_MAX: usize = 8;
+/// A reused connection that fails later than this after the first write did not lose a race with the server's closing.
+const RETRY_WINDOW: Duration = Duration::from_secs(1);
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// DNS, TCP, proxy and TLS together.
+    pub connect: Duration,
+    /// From the request until the answer's head.
+    pub first_byte: Duration,
+    /// Between two reads of the answer's body.
+    pub idle: Duration,
+    /// While the upstream takes no byte of the request.
+    pub stall: Duration,
+}
+
+/// A request ready to be sent.
+pub struct Call<'a> {
+    /// Where to.
+    pub origin: &'a Origin,
+    /// Its method, which decides whether the answer has a body.
+    pub method: Method,
+    /// Its head and body, in order.
+    pub parts: &'a [&'a [u8]],
+    /// How long to wait.
+    pub timeouts: Timeouts,
+    /// Whether a request that a reused connection lost without a byte of answer is sent once more.
+    pub retry: bool,
+}
+
+/// An upstream's answer.
+pub struct Answer {
+    /// Its head.
+    pub head: ResponseHead,
+    /// Its body.
+    pub body: Body,
+    /// Whether the connection had served a request before.
+    pub reused: bool,
+}
+
+/// How an attempt ended without an answer.
+struct Lost {
+    error: Error,
+    /// No byte of an answer came, and it failed within [`RETRY_WINDOW`].
+    may_retry: bool,
+}
+
+/// Sends a request and waits for the head of its answer. Dropping the future closes the connection.
+pub async fn send(call: &Call<'_>, alarm: &mut Alarm) -> Result<Answer, Error> {
+    if let Some(stream) = pool::take(call.origin) {
+        match attempt(call, stream, alarm).await {
+            Ok(mut answer) => {
+                answer.reused = true;
+                return Ok(answer);
+            }
+            // A knowing exception to RFC 9110 9.2.2: the server most likely closed while we wrote (http.md 36).
+            Err(lost) if lost.may_retry && call.retry => {}
+            Err(lost) => return Err(lost.error),
+        }
+    }
+    let stream = dial(call.origin, call.timeouts.connect).await?;
+    attempt(call, stream, alarm)
+        .await
+        .map_err(|lost| lost.error)
+}
+
+async fn attempt(call: &Call<'_>, mut stream: Stream, alarm: &mut Alarm) -> Result<Answer, Lost> {
+    let started = Instant::now();
+    let lost = |error: Error, untouched: bool| Lost {
+        error,
+        may_retry: untouched && started.elapsed() < RETRY_WINDOW,
+    };
+    let authority = call.origin.authority();
+    let mut unread = Buffer::new();
+
+    alarm.set(call.timeouts.stall);
+    // An upstream that answers before it has read everything (413, 401) is heard while we still write (http.md 41).
+    let early = |stream: &mut Stream, cx: &mut Context<'_>| poll_fill(stream, cx, &mut unread);
+    let sent = match alarm.within(stream.write_all(call.parts, early)).await {
+        None => {
+            return Err(lost(
+                Error::upstream(
+                    Kind::Timeout,
+                    format!(
+                        "{authority} took no byte of the request for {} s",
+                        call.timeouts.stall.as_secs()
+                    ),
+                ),
+                false,
+            ));
+        }
+        Some(Err(error)) => {
+            // It may have answered and closed before reading everything; that answer counts more than the broken pipe.
+            if !matches!(read_now(&mut stream, &mut unread), Some(n) if n > 0) {
+                return Err(lost(
+                    Error::upstream(
+                        Kind::Unreachable,
+                        format!(
+                            "{authority} closed the connection while the request was sent: {error}"
+                        ),
+                    ),
+                    true,
+                ));
+            }
+            false
+        }
+        Some(Ok(None)) => true,
+        Some(Ok(Some(Ok(0)))) => {
+            return Err(lost(
+                Error::upstream(
+                    Kind::Unreachable,
+                    format!("{authority} closed the connection while the request was sent"),
+                ),
+                true,
+            ));
+        }
+        Some(Ok(Some(Ok(_)))) => false,
+        Some(Ok(Some(Err(error)))) => {
+            return Err(lost(
+                Error::upstream(
+                    Kind::Unreachable,
+                    format!("{authority} broke the connection while the request was sent: {error}"),
+                ),
+                true,
+            ));
+        }
+    };
+
+    alarm.set(call.timeouts.first_byte);
+    let mut head = ResponseHead::default();
+    let mut searched = Searched::default();
+    let mut interim = 0;
+    let mut touched = !unread.is_empty();
+    loop {
+        if !unread.is_empty() {
+            let parsed = parse_response(unread.data(), &mut searched, &mut head);
+            if let Some(used) = parsed.map_err(|fault| lost(bad_reply(authority, fault), false))? {
+                unread.consume(used);
+                searched = Searched::default();
+                match head.status {
+                    101 => {
+                        return Err(lost(
+                            Error::upstream(
+                                Kind::BadReply,
+                                format!("{authority} switched protocols without being asked"),
+                            ),
+                            false,
+                        ));
+                    }
+                    100..200 if interim < INTERIM_ANSWERS_MAX => interim += 1,
+                    100..200 => {
+                        return Err(lost(
+                            Error::upstream(
+                                Kind::BadReply,
+                                format!("{authority} sent nothing but interim answers"),
+                            ),
+                            false,
+                        ));
+                    }
+                    _ => break,
+                }
+                continue;
+            }
+        }
+        let read = alarm
+            .within(poll_fn(|cx| poll_fill(&mut stream, cx, &mut unread)))
+            .await;
+        match read {
+            None => {
+                return Err(lost(
+                    Error::upstream(
+                        Kind::Timeout,
+                        format!(
+                            "{authority} sent no answer within {} s",
+                            call.timeouts.first_byte.as_secs()
+                        ),
+                    ),
+                    false,
+                ));
+            }
+            Some(Ok(0)) => {
+                return Err(lost(
+                    Error::upstream(
+                        Kind::Unreachable,
+                        format!("{authority} closed the connection without an answer"),
+                    ),
+                    !touched,
+                ));
+            }
+            Some(Ok(_)) => touched = true,
+            Some(Err(error)) => {
+                return Err(lost(
+                    Error::upstream(
+                        Kind::Unreachable,
+                        format!("{authority} broke the connection before its answer: {error}"),
+                    ),
+                    !touched,
+                ));
+            }
+        }
+    }
+
+    let framing = Framing::of_response(call.method, &head)
+        .map_err(|fault| lost(bad_reply(authority, fault), false))?;
+    let reusable = sent && may_be_reused(&head, framing);
+    let body = Body {
+        stream: Some(stream),
+        origin: call.origin.clone(),
+        decoder: Decoder::of_response(framing),
+        framing,
+        unread,
+        reusable,
+        server_limit: keep_alive_timeout(&head),
+        idle: call.timeouts.idle,
+    };
+    Ok(Answer {
+        head,
+        body,
+        reused: false,
+    })
+}
+
+fn bad_reply(authority: &str, fault: crate::error::Fault) -> Error {
+    let mut error = fault.blame(Blame::Upstream);
+    error.message = format!(
+        "{authority} sent an answer that is not HTTP/1.1: {}",
+        error.message
+    );
+    error
+}
+
+fn may_be_reused(head: &ResponseHead, framing: Framing) -> bool {
+    head.keeps_alive()
+        && head.version == crate::wire::head::Version::Http11
+        && framing != Framing::UntilClose
+}
+
+/// `Keep-Alive: timeout=N`, as many servers announce it.
+fn keep_alive_timeout(head: &ResponseHead) -> Option<Duration> {
+    let value = head.headers.get("keep-alive")?;
+    list_items(value)
+        .find_map(|item| {
+            item.to_ascii_lowercase()
+                .strip_prefix(b"timeout=")
+                .and_then(digits)
+        })
+        .map(Duration::from_secs)
+}
+
+/// Appends what the stream has to `unread`. Ready(0): closed.
+fn poll_fill(
+    stream: &mut Stream,
+    cx: &mut Context<'_>,
+    unread: &mut Buffer,
+) -> Poll<io::Result<usize>> {
+    with_scratch(|scratch| {
+        let read = ready!(stream.poll_read(cx, scratch))?;
+        unread.extend(&scratch[..read]);
+        Poll::Ready(Ok(read))
+    })
+}
+
+/// What can be read without waiting.
+fn read_now(stream: &mut Stream, unread: &mut Buffer) -> Option<usize> {
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    match poll_fill(stream, &mut cx, unread) {
+        Poll::Ready(Ok(read)) => Some(read),
+        _ => None,
+    }
+}
+
+/// A piece of a body, lent from the thread's scratch for the length of a call.
+pub struct Piece<'a> {
+    scratch: &'a mut [u8],
+    data: Range<usize>,
+    /// The body ends with this piece.
+    pub last: bool,
+}
+
+impl Piece<'_> {
+    /// The bytes.
+    pub fn data(&self) -> &[u8] {
+        &self.scratch[self.data.clone()]
+    }
+
+    /// The bytes as one chunk of a chunked body, framed in place, with the last chunk behind it if it is the last piece.
+    pub fn as_chunk(&mut self) -> &[u8] {
+        use crate::wire::body::{CHUNK_PREFIX_BYTES_MAX, CHUNK_SUFFIX, LAST_CHUNK, chunk_prefix};
+        let Range { mut start, mut end } = self.data.clone();
+        if start < end {
+            let mut prefix = [0; CHUNK_PREFIX_BYTES_MAX];
+            let at = chunk_prefix(end - start, &mut prefix);
+            let prefix = &prefix[at..];
+            self.scratch[start - prefix.len()..start].copy_from_slice(prefix);
+            start -= prefix.len();
+            self.scratch[end..end + CHUNK_SUFFIX.len()].copy_from_slice(CHUNK_SUFFIX);
+            end += CHUNK_SUFFIX.len();
+        }
+        if self.last {
+            self.scratch[end..end + LAST_CHUNK.len()].copy_from_slice(LAST_CHUNK);
+            end += LAST_CHUNK.len();
+        }
+        &self.scratch[start..end]
+    }
+}
+
+/// The body of an answer. Dropped before its end it closes the connection.
+pub struct Body {
+    stream: Option<Stream>,
+    origin: Origin,
+    decoder: Decoder,
+    framing: Framing,
+    unread: Buffer,
+    reusable: bool,
+    server_limit: Option<Duration>,
+    idle: Duration,
+}
+
+impl Body {
+    /// How it is framed.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// Whether nothing more will come.
+    pub fn is_done(&self) -> bool {
+        self.decoder.is_done()
+    }
+
+    /// The longest silence between two reads.
+    pub fn idle(&self) -> Duration {
+        self.idle
+    }
+
+    /// Reads once and lends what came to `take`; ready with its result. Nothing is held while it waits.
+    /// An error is the upstream's: a broken connection, or bytes that break the framing. Never called again after
+    /// [`Body::is_done`].
+    pub fn poll_piece<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(Piece<'_>) -> T,
+    ) -> Poll<Result<T, Error>> {
+        with_scratch(|scratch| {
+            let room = SCRATCH_BEFORE..scratch.len() - SCRATCH_AFTER;
+            loop {
+                let mut eof = false;
+                let read = if self.unread.is_empty() {
+                    match &mut self.stream {
+                        Some(stream) if !self.decoder.is_done() => {
+                            let read = ready!(stream.poll_read(cx, &mut scratch[room.clone()]));
+                            let read = read.map_err(|error| self.broken(&error.to_string()))?;
+                            eof = read == 0;
+                            read
+                        }
+                        _ => 0,
+                    }
+                } else {
+                    let take = self.unread.len().min(room.len());
+                    scratch[room.start..room.start + take]
+                        .copy_from_slice(&self.unread.data()[..take]);
+                    self.unread.consume(take);
+                    take
+                };
+                let (data, left_over) = decode_in_place(
+                    &mut self.decoder,
+                    scratch,
+                    room.start..room.start + read,
+                    eof,
+                )
+                .map_err(|fault| self.broken(&fault.message))?;
+                let last = self.decoder.is_done();
+                if last {
+                    self.end(left_over);
+                }
+                if !data.is_empty() || last {
+                    return Poll::Ready(Ok(take(Piece {
+                        scratch,
+                        data,
+                        last,
+                    })));
+                }
+            }
+        })
+    }
+
+    fn broken(&self, why: &str) -> Error {
+        Error::upstream(
+            Kind::BadReply,
+            format!("{} broke off its answer: {why}", self.origin.authority()),
+        )
+    }
+
+    /// The body is complete: the connection may serve another request if not one byte is left over.
+    fn end(&mut self, left_over: usize) {
+        if let Some(stream) = self.stream.take()
+            && self.reusable
+            && left_over == 0
+            && self.unread.is_empty()
+        {
+            pool::put(&self.origin, stream, self.server_limit);
+        }
+    }
+}
+
+/// Decodes `input`, a part of `scratch`, moving the pieces of the body together. Gives where they lie, and how many
+/// bytes follow the body's end.
+fn decode_in_place(
+    decoder: &mut Decoder,
+    scratch: &mut [u8],
+    input: Range<usize>,
+    eof: bool,
+) -> Result<(Range<usize>, usize), crate::error::Fault> {
+    let mut data: Option<Range<usize>> = None;
+    let mut at = input.start;
+    loop {
+        let (used, step) = decoder.step(&scratch[at..input.end], eof)?;
+        let length = match step {
+            Step::Data(bytes) => bytes.len(),
+            Step::NeedMore | Step::End => 0,
+        };
+        let ended = matches!(step, Step::End);
+        at += used;
+        if length > 0 {
+            let piece = at - length..at;
+            match &mut data {
+                None => data = Some(piece),
+                Some(data) => {
+                    scratch.copy_within(piece, data.end);
+                    data.end += length;
+                }
+            }
+        }
+        if ended || (length == 0 && at == input.end) {
+            return Ok((data.unwrap_or(input.start..input.start), input.end - at));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Idle connections to upstreams, per thread and origin. Bounded, probed before reuse, dropped before the peer drops them.
+
+use super::origin::Origin;
+use super::stream::Stream;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Plain connections are kept this long: under the 5 s after which many servers close theirs.
+const IDLE_PLAIN: Duration = Duration::from_secs(4);
+/// TLS connections cost a handshake, and their servers keep them for a minute.
+const IDLE_TLS: Duration = Duration::from_secs(55);
+/// Idle connections per origin and thread.
+const IDLE_PER_ORIGIN_MAX: usize = 128;
+
+struct Idle {
+    stream: Stream,
+    until: Instant,
+}
+
+thread_local! {
+    static POOL: RefCell<HashMap<Arc<str>, Vec<Idle>>> = RefCell::default();
+}
+
+/// The newest idle connection to that origin that is still open and silent.
+pub fn take(origin: &Origin) -> Option<Stream> {
+    POOL.with(|pool| {
+        let mut pool = pool.borrow_mut();
+        let idle = pool.get_mut(origin.key())?;
+        while let Some(mut candidate) = idle.pop() {
+            if candidate.until > Instant::now() && candidate.stream.is_silent() {
+                return Some(candidate.stream);
+            }
+        }
+        None
+    })
+}
+
+/// Keeps a connection whose last answer ended exactly. `server_limit`: the server's own `Keep-Alive: timeout`.
+pub fn put(origin: &Origin, stream: Stream, server_limit: Option<Duration>) {
+    let ours = if matches!(stream, Stream::Tls(_)) {
+        IDLE_TLS
+    } else {
+        IDLE_PLAIN
+    };
+    // One second less than it says, so that its closing does not race our next request.
+    let limit = server_limit.map_or(ours, |limit| {
+        limit.saturating_sub(Duration::from_secs(1)).min(ours)
+    });
+    if limit.is_zero() {
+        return;
+    }
+    let idle = Idle {
+        stream,
+        until: Instant::now() + limit,
+    };
+    // try_with: the thread may be ending.
+    let _ = POOL.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
+        match pool.get_mut(origin.key()) {
+            Some(list) if list.len() < IDLE_PER_ORIGIN_MAX => list.push(idle),
+            Some(_) => {}
+            None => {
+                pool.insert(origin.key().clone(), vec![idle]);
+            }
+        }
+    });
+}
+
+/// Drops what has expired, was closed, or spoke unasked. Called every second.
+pub fn sweep() {
+    POOL.with(|pool| {
+        let now = Instant::now();
+        pool.borrow_mut().retain(|_, list| {
+            list.retain_mut(|idle| idle.until > now && idle.stream.is_silent());
+            list.shrink_to(8);
+            !list.is_empty()
+        });
+    });
+}
+
+/// Idle connections of this thread.
+pub fn idle_count() -> usize {
+    POOL.with(|pool| pool.borrow().values().map(Vec::len).sum())
+}

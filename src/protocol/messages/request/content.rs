@@ -1,0 +1,470 @@
+//! Messages and their blocks, read in the order they came (protocols.md 3.3, 5.3). Nothing is paired, moved or merged here.
+
+use super::super::text_at;
+use super::fields::{Place, cache_mark, flag, optional, required};
+use super::{read, tools};
+use crate::error::Error;
+use crate::protocol::adapt::{document_text, refuse, wrong};
+use crate::protocol::neutral::{
+    Cache, Call, CallKind, File, Image, Owner, Part, Reasoning, Request, Role, Source, TextPart,
+    ToolResult,
+};
+use crate::protocol::take;
+use crate::protocol::text::Text;
+use crate::protocol::{Warnings, carrier};
+use crate::wire::json::{JsonKind, Object, Raw};
+
+/// The top-level `system`: a string or text blocks.
+pub(super) fn system<'a>(request: &mut Request<'a>, raw: Raw<'a>) -> Result<(), Error> {
+    if raw.kind() == JsonKind::String {
+        request.push_system(take::as_text(raw, "system")?, None);
+        return Ok(());
+    }
+    for (at, block) in take::as_array(raw, "system")?.enumerate() {
+        let place = |key: &str| format!("system[{at}].{key}");
+        let mut block = take::as_object(block, &format!("system[{at}]"))?;
+        let kind = required(&mut block, "type", place)?;
+        if !kind.is("text") {
+            return Err(refuse(
+                format!("system[{at}]"),
+                "only text can be a system block",
+            ));
+        }
+        let cache = cache_mark(&mut block);
+        request.push_system(required(&mut block, "text", place)?, cache);
+    }
+    Ok(())
+}
+
+/// The messages, roles in any order: Claude Code sends user, system, assistant, user, ….
+pub(super) fn messages<'a>(
+    request: &mut Request<'a>,
+    raw: Raw<'a>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    let mut messages = Vec::new();
+    for (at, raw) in take::as_array(raw, "messages")?.enumerate() {
+        let place = Place::message(at);
+        let mut message = take::as_object(raw, &place.to_string())?;
+        let word = required(&mut message, "role", |key| place.of(key))?;
+        let role = match word.decode().as_ref() {
+            "user" => Role::User,
+            "assistant" => Role::Assistant,
+            "system" => Role::System,
+            _ => {
+                return Err(wrong(place.of("role"), "takes user, assistant or system"));
+            }
+        };
+        messages.push((role, message));
+    }
+    let last_user = messages.iter().rposition(|(role, _)| *role == Role::User);
+    for (at, (role, mut message)) in messages.into_iter().enumerate() {
+        let place = Place::message(at);
+        let content = take::raw(&mut message, "content");
+        match (role, content) {
+            (Role::System, content) => {
+                if let Some(config) = take::raw(&mut message, "output_config") {
+                    let mut config = take::as_object(config, &place.of("output_config"))?;
+                    if let Some(word) = optional(&mut config, "effort", |key| place.of(key))? {
+                        read::effort(request, &word, warnings);
+                    }
+                }
+                // Such a text is shown for one user turn only: Claude does not see it in later requests either.
+                let clear_at = take::raw(&mut message, "clear_at").and_then(Raw::as_str);
+                let passed = clear_at.as_deref() == Some("next_user_message")
+                    && last_user.is_some_and(|last| last > at);
+                if let Some(content) = content.filter(|_| !passed) {
+                    late_system(request, content, place)?;
+                }
+            }
+            (_, None) => {}
+            (_, Some(content)) if content.kind() == JsonKind::String => {
+                let text = take::as_text(content, &place.of("content"))?;
+                request.push(role, Part::text(text));
+            }
+            (_, Some(content)) => {
+                for (index, raw) in take::as_array(content, &place.of("content"))?.enumerate() {
+                    block(request, role, raw, place.at(index), warnings)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A `system` message: text, and tools that come and go. All tools are offered all the time, so that those are only told.
+fn late_system<'a>(request: &mut Request<'a>, content: Raw<'a>, place: Place) -> Result<(), Error> {
+    if content.kind() == JsonKind::String {
+        request.push_system(take::as_text(content, &place.of("content"))?, None);
+        return Ok(());
+    }
+    for (index, raw) in take::as_array(content, &place.of("content"))?.enumerate() {
+        let place = place.at(index);
+        let mut block = take::as_object(raw, &place.to_string())?;
+        let cache = cache_mark(&mut block);
+        let kind = required(&mut block, "type", |key| place.of(key))?;
+        let told = match kind.decode().as_ref() {
+            "text" => required(&mut block, "text", |key| place.of(key))?,
+            "tool_addition" => tool_change(request, &mut block, "loaded", place)?,
+            "tool_removal" => tool_change(request, &mut block, "removed", place)?,
+            other => return Err(unknown(place, other)),
+        };
+        request.push_system(told, cache);
+    }
+    Ok(())
+}
+
+/// The sentence for a tool that came or went; one that is defined in place joins the tools.
+fn tool_change<'a>(
+    request: &mut Request<'a>,
+    block: &mut Object<'a>,
+    change: &str,
+    place: Place,
+) -> Result<Text<'static>, Error> {
+    let Some(tool) = take::raw(block, "tool") else {
+        return Err(wrong(place.of("tool"), "is required"));
+    };
+    let mut tool = take::as_object(tool, &place.of("tool"))?;
+    let name = match take::raw(&mut tool, "definition") {
+        Some(definition) => {
+            let tool = tools::read_one(definition, &place.of("tool"), &mut Vec::new())?;
+            let name = tool.name.clone();
+            request.tools.push(tool);
+            name
+        }
+        None => ["name", "tool_name", "mcp_server_name", "server_name"]
+            .into_iter()
+            .find_map(|key| text_at(&tool, key))
+            .unwrap_or_default(),
+    };
+    Ok(tool_told(change, &name))
+}
+
+fn tool_told(change: &str, name: &Text<'_>) -> Text<'static> {
+    let mut told = Text::owned(format!("[tool {change}: "));
+    told.push(name);
+    told.push(&Text::constant("]"));
+    told
+}
+
+fn block<'a>(
+    request: &mut Request<'a>,
+    role: Role,
+    raw: Raw<'a>,
+    place: Place,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    let mut block = take::as_object(raw, &place.to_string())?;
+    let kind = required(&mut block, "type", |key| place.of(key))?;
+    let kind = kind.decode();
+    let user = role == Role::User;
+    match kind.as_ref() {
+        "thinking" | "redacted_thinking" | "tool_use" if user => Err(wrong(
+            place.to_string(),
+            format!("{kind} belongs to the assistant"),
+        )),
+        "tool_result" if !user => Err(wrong(place.to_string(), "tool_result belongs to the user")),
+        "thinking" => {
+            let text = optional(&mut block, "thinking", |key| place.of(key))?;
+            let signature = optional(&mut block, "signature", |key| place.of(key))?;
+            request.push(
+                role,
+                Part::Reasoning(Reasoning {
+                    text: text.unwrap_or_default(),
+                    proof: signature.and_then(|value| carrier::unwrap(value, Owner::Messages)),
+                }),
+            );
+            Ok(())
+        }
+        "redacted_thinking" => {
+            let data = required(&mut block, "data", |key| place.of(key))?;
+            let carried = data.as_escaped().starts_with(carrier::PREFIX);
+            let mut proof = carrier::unwrap(data, Owner::Messages);
+            if let Some(proof) = proof.as_mut().filter(|_| !carried) {
+                proof.redacted = true;
+            }
+            let text = Text::EMPTY;
+            request.push(role, Part::Reasoning(Reasoning { text, proof }));
+            Ok(())
+        }
+        "tool_use" => {
+            request.push(role, Part::Call(call(block, place)?));
+            Ok(())
+        }
+        "tool_result" => {
+            request.push(role, Part::Result(result(block, place, warnings)?));
+            Ok(())
+        }
+        "server_tool_use"
+        | "web_search_tool_result"
+        | "web_fetch_tool_result"
+        | "code_execution_tool_result"
+        | "bash_code_execution_tool_result"
+        | "text_editor_code_execution_tool_result"
+        | "tool_search_tool_result"
+        | "advisor_tool_result"
+        | "mcp_tool_use"
+        | "mcp_tool_result"
+        | "mcp_tool_listing"
+        | "fallback"
+            if !user =>
+        {
+            let name = kind.into_owned().into();
+            request.push(role, Part::Hosted { name, json: raw });
+            Ok(())
+        }
+        "compaction" => Err(refuse(
+            place.to_string(),
+            "a compaction of Anthropic's means nothing to the upstream",
+        )),
+        "image" if !user => Err(wrong(place.to_string(), "image belongs to the user")),
+        other => {
+            for part in visible(other, block, place, warnings)? {
+                if !user && matches!(part, Part::File(_)) {
+                    return Err(refuse(
+                        place.to_string(),
+                        "the upstream takes documents from users only",
+                    ));
+                }
+                request.push(role, part);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Blocks that users and tools both have.
+fn visible<'a>(
+    kind: &str,
+    mut block: Object<'a>,
+    place: Place,
+    warnings: &mut Warnings,
+) -> Result<Vec<Part<'a>>, Error> {
+    let cache = cache_mark(&mut block);
+    match kind {
+        "text" => {
+            let text = required(&mut block, "text", |key| place.of(key))?;
+            Ok(vec![Part::Text(TextPart { text, cache })])
+        }
+        "image" => {
+            if let Some(raw) = take::raw(&mut block, "transformations")
+                && raw.as_object().is_ok_and(|wishes| !wishes.is_empty())
+            {
+                warnings.add("image.transformations", "unsupported");
+            }
+            let source = source(&mut block, place.of("source"))?;
+            let detail = None;
+            Ok(vec![Part::Image(Image {
+                source,
+                detail,
+                cache,
+            })])
+        }
+        "document" => document(block, cache, place),
+        "search_result" => search_result(block, cache, place),
+        other => Err(unknown(place, other)),
+    }
+}
+
+fn unknown(place: Place, kind: &str) -> Error {
+    refuse(
+        place.to_string(),
+        format!("the block type {kind:?} cannot be converted"),
+    )
+}
+
+/// Where the bytes of a picture or a PDF are.
+fn source<'a>(block: &mut Object<'a>, place: String) -> Result<Source<'a>, Error> {
+    let at = |key: &str| format!("{place}.{key}");
+    let Some(source) = take::raw(block, "source") else {
+        return Err(wrong(place, "is required"));
+    };
+    let mut source = take::as_object(source, &place)?;
+    let kind = required(&mut source, "type", at)?;
+    match kind.decode().as_ref() {
+        "base64" => Ok(Source::Data {
+            media_type: required(&mut source, "media_type", at)?,
+            data: required(&mut source, "data", at)?,
+        }),
+        "url" => Ok(Source::Url(required(&mut source, "url", at)?)),
+        "file" => Err(refuse(
+            place,
+            "file ids belong to an account with Anthropic; send the file itself",
+        )),
+        other => Err(refuse(
+            place,
+            format!("the source type {other:?} cannot be converted"),
+        )),
+    }
+}
+
+fn document<'a>(
+    mut block: Object<'a>,
+    cache: Option<Cache>,
+    place: Place,
+) -> Result<Vec<Part<'a>>, Error> {
+    refuse_citations(&mut block, place)?;
+    let at = |key: &str| place.of(key);
+    let title = optional(&mut block, "title", at)?;
+    let context = optional(&mut block, "context", at)?;
+    let mut parts: Vec<Part<'a>> = context.map(Part::text).into_iter().collect();
+    let inner = block.get("source").and_then(|raw| raw.as_object().ok());
+    let kind = inner
+        .as_ref()
+        .and_then(|source| source.get("type")?.as_str());
+    let mut pictures = Vec::new();
+    let content = match (kind.as_deref(), inner) {
+        (Some("text"), Some(mut source)) => {
+            required(&mut source, "data", |key| at(&format!("source.{key}")))?
+        }
+        (Some("content"), Some(mut source)) => {
+            let place = place.of("source.content");
+            match take::raw(&mut source, "content") {
+                None => return Err(wrong(place, "is required")),
+                Some(raw) if raw.kind() == JsonKind::String => take::as_text(raw, &place)?,
+                Some(raw) => {
+                    let mut texts = Vec::new();
+                    for raw in take::as_array(raw, &place)? {
+                        let mut block = take::as_object(raw, &place)?;
+                        let kind = required(&mut block, "type", |_| place.clone())?;
+                        if kind.is("image") {
+                            pictures.push(Part::Image(Image {
+                                source: self::source(&mut block, place.clone())?,
+                                detail: None,
+                                cache: None,
+                            }));
+                        } else {
+                            texts.push(required(&mut block, "text", |_| place.clone())?);
+                        }
+                    }
+                    Text::join(&texts, "\n")
+                }
+            }
+        }
+        _ => {
+            parts.push(Part::File(File {
+                source: source(&mut block, place.of("source"))?,
+                name: title,
+                cache,
+            }));
+            return Ok(parts);
+        }
+    };
+    let text = document_text(title.as_ref(), &content);
+    parts.push(Part::Text(TextPart { text, cache }));
+    parts.append(&mut pictures);
+    Ok(parts)
+}
+
+/// A result of the client's own search: a text with its source on the first line.
+fn search_result<'a>(
+    mut block: Object<'a>,
+    cache: Option<Cache>,
+    place: Place,
+) -> Result<Vec<Part<'a>>, Error> {
+    refuse_citations(&mut block, place)?;
+    let at = |key: &str| place.of(key);
+    let title = optional(&mut block, "title", at)?;
+    let mut texts = Vec::new();
+    if let Some(source) = optional(&mut block, "source", at)? {
+        let mut line = Text::constant("Source: ");
+        line.push(&source);
+        texts.push(line);
+    }
+    if let Some(content) = take::raw(&mut block, "content") {
+        for raw in take::as_array(content, &at("content"))? {
+            let mut block = take::as_object(raw, &at("content"))?;
+            texts.push(required(&mut block, "text", |_| at("content"))?);
+        }
+    }
+    let text = document_text(title.as_ref(), &Text::join(&texts, "\n"));
+    Ok(vec![Part::Text(TextPart { text, cache })])
+}
+
+/// Who asks for citations gets them or an error: they are part of the answer's shape.
+fn refuse_citations(block: &mut Object<'_>, place: Place) -> Result<(), Error> {
+    let Some(citations) = take::raw(block, "citations") else {
+        return Ok(());
+    };
+    let mut citations = take::as_object(citations, &place.of("citations"))?;
+    if flag(&mut citations, "enabled", |_| place.of("citations"))? == Some(true) {
+        return Err(refuse(
+            place.of("citations"),
+            "the upstream gives no citations",
+        ));
+    }
+    Ok(())
+}
+
+fn call<'a>(mut block: Object<'a>, place: Place) -> Result<Call<'a>, Error> {
+    let at = |key: &str| place.of(key);
+    refuse_caller(&mut block, place)?;
+    let arguments = match take::raw(&mut block, "input") {
+        None => Text::constant("{}"),
+        Some(input) if input.kind() == JsonKind::Object => Text::plain(input.text()),
+        Some(_) => return Err(wrong(at("input"), "an object was expected")),
+    };
+    Ok(Call {
+        id: required(&mut block, "id", at)?,
+        kind: CallKind::Function,
+        name: required(&mut block, "name", at)?,
+        namespace: None,
+        arguments,
+    })
+}
+
+/// Calls by programs and of toolsets have no counterpart.
+fn refuse_caller(block: &mut Object<'_>, place: Place) -> Result<(), Error> {
+    if take::raw(block, "toolset_name").is_some() {
+        return Err(refuse(
+            place.of("toolset_name"),
+            "the upstream has no toolsets",
+        ));
+    }
+    let Some(caller) = take::raw(block, "caller") else {
+        return Ok(());
+    };
+    let caller = take::as_object(caller, &place.of("caller"))?;
+    if caller.get("type").and_then(Raw::as_str).as_deref() != Some("direct") {
+        return Err(refuse(
+            place.of("caller"),
+            "the upstream has no programs that call tools",
+        ));
+    }
+    Ok(())
+}
+
+fn result<'a>(
+    mut block: Object<'a>,
+    place: Place,
+    warnings: &mut Warnings,
+) -> Result<ToolResult<'a>, Error> {
+    let at = |key: &str| place.of(key);
+    refuse_caller(&mut block, place)?;
+    let mut parts = Vec::new();
+    match take::raw(&mut block, "content") {
+        None => {}
+        Some(raw) if raw.kind() == JsonKind::String => {
+            parts.push(Part::text(take::as_text(raw, &at("content"))?));
+        }
+        Some(raw) => {
+            for (index, raw) in take::as_array(raw, &at("content"))?.enumerate() {
+                let place = place.at(index);
+                let mut inner = take::as_object(raw, &place.to_string())?;
+                let kind = required(&mut inner, "type", |key| place.of(key))?;
+                if kind.is("tool_reference") {
+                    let name = required(&mut inner, "tool_name", |key| place.of(key))?;
+                    parts.push(Part::text(tool_told("loaded", &name)));
+                } else {
+                    parts.append(&mut visible(&kind.decode(), inner, place, warnings)?);
+                }
+            }
+        }
+    }
+    Ok(ToolResult {
+        id: required(&mut block, "tool_use_id", at)?,
+        parts,
+        is_error: flag(&mut block, "is_error", at)?.unwrap_or(false),
+        cache: cache_mark(&mut block),
+    })
+}

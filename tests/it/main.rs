@@ -1,0 +1,17 @@
+//! Black-box tests: the real binary between raw sockets. Tests that prove a numbered rule of HTTP handling are called `rule_NN_…`.
+
+mod client;
+mod config;
+mod docs;
+mod forward;
+mod http;
+mod json;
+mod layers;
+mod life;
+mod meta;
+mod models;
+mod owner;
+mod sidecar;
+mod stream;
+mod support;
+mod tls;
