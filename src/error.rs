@@ -30,6 +30,8 @@ pub enum Kind {
     Forbidden,
     /// No alias or upstream of that name: 404.
     ModelNotFound,
+    /// A request goes on from an answer that is not kept here (any more): 400, with a code that makes clients send it all.
+    ResponseNotFound,
     /// No such path or object: 404.
     NotFound,
     /// The path exists, the method does not: 405.
@@ -82,7 +84,10 @@ impl Kind {
     /// The HTTP status a client sees.
     pub fn status(self) -> u16 {
         match self {
-            Kind::BadRequest | Kind::Unsupported | Kind::ContextTooLong => 400,
+            Kind::BadRequest
+            | Kind::Unsupported
+            | Kind::ContextTooLong
+            | Kind::ResponseNotFound => 400,
             Kind::Unauthorized => 401,
             Kind::Forbidden => 403,
             Kind::ModelNotFound | Kind::NotFound => 404,

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod admin;
+mod answering;
 pub mod config;
 mod convert;
 pub mod cors;
@@ -13,12 +14,14 @@ mod forward;
 pub mod headers;
 pub mod health;
 pub mod live;
+pub mod memory;
 pub mod metrics;
 pub mod models;
 mod outbound;
 pub mod owner;
 pub mod params;
 pub mod paths;
+mod recall;
 pub mod route;
 pub mod snapshot;
 pub mod trace;
@@ -39,6 +42,7 @@ use config::ClientKey;
 use cors::Visitor;
 use debug::Ring;
 use forward::Forward;
+use memory::{Memory, Owner};
 use metrics::Metrics;
 use paths::Endpoint;
 use snapshot::Snapshot;
@@ -54,6 +58,7 @@ pub struct App {
     admin: Admin,
     ring: Ring,
     metrics: Metrics,
+    memory: Memory,
     started_unix_s: u64,
     id_prefix: u64,
     id_count: AtomicU64,
@@ -110,6 +115,7 @@ impl App {
             metrics: Metrics::default(),
             started_unix_s,
             id_prefix,
+            memory: Memory::default(),
             id_count: AtomicU64::new(0),
         }
     }
@@ -197,9 +203,10 @@ impl App {
                 self.json(snapshot, head, exchange, id, &models::one(model))
                     .await
             }
-            Endpoint::StoredResponse(_) => {
-                let message = "no response of that id is stored here: responses are kept only for requests that this gateway converted";
-                Err(Error::client(Kind::NotFound, message).into())
+            Endpoint::StoredResponse(rest) => {
+                let (owner, limits) = (Owner::of(client_key), snapshot.responses_store);
+                let body = self.stored_response(owner, limits, head.method, rest)?;
+                self.json(snapshot, head, exchange, id, &body).await
             }
             Endpoint::Main(protocol) => {
                 let forward = Forward {

@@ -259,6 +259,8 @@ pub struct Caps {
     pub toggle: Toggle,
     pub efforts: Efforts,
     pub reasoning_off: ReasoningOff,
+    /// Read first when several fields of an answer hold reasoning.
+    pub reasoning_field_out: ReasoningField,
     pub reasoning_field_in: ReasoningField,
     pub reasoning_echo: Echo,
     /// Responses: `reasoning.summary` may be asked for.
@@ -325,6 +327,7 @@ impl Default for Caps {
             toggle: Toggle::ThinkingType,
             efforts: Efforts::ALL,
             reasoning_off: ReasoningOff::Ok,
+            reasoning_field_out: ReasoningField::Content,
             reasoning_field_in: ReasoningField::Content,
             reasoning_echo: Echo::Optional,
             reasoning_summary: true,
@@ -506,7 +509,7 @@ impl Caps {
     }
 
     /// Names that [`Caps::set`] knows.
-    pub const FLAG_NAMES: [&'static str; 43] = [
+    pub const FLAG_NAMES: [&'static str; 44] = [
         "max_output_tokens",
         "min_output_tokens",
         "default_max_tokens",
@@ -518,6 +521,7 @@ impl Caps {
         "efforts",
         "toggle",
         "reasoning_off",
+        "reasoning_field_out",
         "reasoning_field_in",
         "reasoning_echo",
         "reasoning_summary",
@@ -621,19 +625,8 @@ impl Caps {
                     ],
                 )?;
             }
-            "reasoning_field_in" => {
-                self.reasoning_field_in = word(
-                    flag,
-                    value,
-                    &[
-                        ("none", ReasoningField::None),
-                        ("reasoning_content", ReasoningField::Content),
-                        ("reasoning", ReasoningField::Reasoning),
-                        ("reasoning_details", ReasoningField::Details),
-                        ("content_thinking", ReasoningField::ContentThinking),
-                    ],
-                )?;
-            }
+            "reasoning_field_out" => self.reasoning_field_out = field(flag, value)?,
+            "reasoning_field_in" => self.reasoning_field_in = field(flag, value)?,
             "reasoning_echo" => {
                 self.reasoning_echo = word(
                     flag,
@@ -771,6 +764,20 @@ fn word<T: Copy>(flag: &str, value: Raw<'_>, known: &[(&str, T)]) -> Result<T, F
         let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
         Fault::bad(format!("flag {flag:?} takes one of {}", names.join(", ")))
     })
+}
+
+fn field(flag: &str, value: Raw<'_>) -> Result<ReasoningField, Fault> {
+    word(
+        flag,
+        value,
+        &[
+            ("none", ReasoningField::None),
+            ("reasoning_content", ReasoningField::Content),
+            ("reasoning", ReasoningField::Reasoning),
+            ("reasoning_details", ReasoningField::Details),
+            ("content_thinking", ReasoningField::ContentThinking),
+        ],
+    )
 }
 
 fn efforts(flag: &str, value: Raw<'_>) -> Result<Efforts, Fault> {

@@ -1,4 +1,6 @@
 //! The numbered cases of protocols.md 11 that need two twins, by client and upstream.
 
 mod chat_messages;
+mod chat_responses;
 mod messages_chat;
+mod responses_chat;

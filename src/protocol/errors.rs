@@ -104,6 +104,7 @@ pub fn openai_words(error: &Error) -> (&'static str, Option<&'static str>) {
         Kind::Unsupported => (BAD, Some("unsupported_value")),
         Kind::ContextTooLong => (BAD, Some("context_length_exceeded")),
         Kind::ModelNotFound => (BAD, Some("model_not_found")),
+        Kind::ResponseNotFound => (BAD, Some("previous_response_not_found")),
         Kind::Unauthorized => ("authentication_error", Some("invalid_api_key")),
         Kind::UpstreamStatus(401) => ("authentication_error", Some("upstream_auth")),
         Kind::UpstreamStatus(403) if error.blame == Blame::Upstream => {

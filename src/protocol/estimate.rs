@@ -6,7 +6,7 @@ use super::{Protocol, Warnings, twins};
 use crate::wire::json::Object;
 
 /// Bytes of text a token has, about.
-const TOKEN_BYTES: u64 = 4;
+pub(super) const TOKEN_BYTES: u64 = 4;
 /// A picture of ordinary size.
 const IMAGE_TOKENS: u64 = 1_000;
 /// Roles and brackets around each turn and tool.

@@ -25,6 +25,7 @@ pub mod neutral;
 mod pipe;
 pub mod render;
 mod resolve;
+pub mod responses;
 pub mod schema;
 pub mod sequence;
 mod stops;

@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use super::gather::Gather;
-use super::neutral::{Event, Grammar, Keyed, Reply, Usage};
+use super::neutral::{Event, Grammar, Hosted, Keyed, Open, Reply, Usage};
 use super::resolve::Resolver;
 use super::sequence::Sequencer;
 use super::stops::Stops;
@@ -21,6 +21,7 @@ struct Middle {
     stops: Option<Stops>,
     grammar: Grammar,
     usage: Option<Usage>,
+    warnings: Warnings,
     cx: Context,
     made: Made,
 }
@@ -30,9 +31,10 @@ impl Middle {
         Middle {
             sequencer: Sequencer::default(),
             resolver: Resolver::default(),
-            stops: Stops::new(&cx.stops),
+            stops: Stops::new(&cx.stops, cx.estimate),
             grammar: Grammar::Before,
             usage: None,
+            warnings: Warnings::default(),
             cx,
             made,
         }
@@ -58,13 +60,18 @@ impl Middle {
             stops,
             grammar,
             usage,
+            warnings,
             cx,
             made,
         } = self;
         let mut last = |event: Event<'_>| {
             *grammar = grammar.step(&event)?;
-            if let Event::Usage(totals) = &event {
-                *usage = Some(*totals);
+            match &event {
+                Event::Usage(totals) => *usage = Some(*totals),
+                Event::Open(Open::Hosted(hosted)) if is_lost(hosted, cx.client) => {
+                    warnings.add(hosted.name.decode(), "dropped");
+                }
+                _ => {}
             }
             write(&event, cx)
         };
@@ -82,13 +89,22 @@ impl Middle {
     }
 }
 
+/// Work of a vendor's tool that the client will not see. What a search found stays in the text and its citations.
+fn is_lost(hosted: &Hosted<'_>, client: Protocol) -> bool {
+    const SEARCHES: [&str; 3] = [
+        "web_search_call",
+        "server_tool_use",
+        "web_search_tool_result",
+    ];
+    client != Protocol::Responses && !SEARCHES.iter().any(|name| hosted.name.is(name))
+}
+
 /// Converts one stream. After an error nothing more may be fed; [`Translator::fail`] tells the client.
 pub struct Translator {
     parser: sse::Parser,
     reader: Reader,
     middle: Middle,
     writer: Writer,
-    warnings: Warnings,
     failed: bool,
 }
 
@@ -100,7 +116,6 @@ impl Translator {
             reader: Reader::new(upstream, &cx),
             writer: Writer::new(client, &cx, &made),
             middle: Middle::new(cx, made),
-            warnings: Warnings::default(),
             failed: false,
         }
     }
@@ -158,10 +173,15 @@ impl Translator {
             }
             middle.push(keyed, &mut |event, cx| writer.write(event, cx, out))
         };
+        // The empty line after the last event may be missing.
         if let Some(event) = parser.finish() {
             reader.read(event, &mut sink)?;
         }
-        reader.end(&mut sink)?;
+        if !middle.is_finished() {
+            reader.end(&mut |keyed| {
+                middle.push(keyed, &mut |event, cx| writer.write(event, cx, out))
+            })?;
+        }
         if self.is_finished() {
             Ok(())
         } else {
@@ -205,9 +225,15 @@ impl Translator {
         self.middle.usage.as_ref()
     }
 
+    /// For a Responses client, once the answer is complete: its id and output items, joined by commas. A store keeps them
+    /// (see [`super::responses::state`]).
+    pub fn kept(&self) -> Option<(&str, &[u8])> {
+        self.writer.kept()
+    }
+
     /// What was found to be lost while answering.
     pub fn warnings(&self) -> &Warnings {
-        &self.warnings
+        &self.middle.warnings
     }
 }
 
@@ -296,9 +322,12 @@ impl Collector {
             if let Some(event) = parser.finish() {
                 reader.read(event, &mut sink)?;
             }
-            reader.end(&mut sink)?;
+            if !middle.is_finished() {
+                reader.end(&mut |keyed| middle.push(keyed, &mut |event, _| gather.take(event)))?;
+            }
         }
         let reply = self.gather.reply().ok_or_else(truncated)?;
+        warnings.merge(std::mem::take(&mut self.middle.warnings));
         let mut out = Vec::new();
         twins::write_reply(
             self.client,
@@ -371,7 +400,9 @@ fn each_event(
             return Ok(());
         }
         middle.push(keyed, write)
-    })
+    })?;
+    warnings.merge(middle.warnings);
+    Ok(())
 }
 
 /// The events of a stream as a writer sees them.
@@ -389,16 +420,24 @@ pub(super) fn each_stream_event(
     parser
         .push(stream)
         .map_err(|fault| fault.blame(Blame::Upstream))?;
-    let mut sink = |keyed: Keyed<'_>| {
+    while let Some(event) = parser.next() {
+        let mut sink = |keyed: Keyed<'_>| {
+            middle.push(keyed, &mut |event, _| {
+                see(event);
+                Ok(())
+            })
+        };
+        reader.read(event, &mut sink)?;
+        if middle.is_finished() {
+            return Ok(());
+        }
+    }
+    reader.end(&mut |keyed| {
         middle.push(keyed, &mut |event, _| {
             see(event);
             Ok(())
         })
-    };
-    while let Some(event) = parser.next() {
-        reader.read(event, &mut sink)?;
-    }
-    reader.end(&mut sink)
+    })
 }
 
 /// The error of every answer that ends too early; the same words wherever it is noticed.

@@ -58,7 +58,8 @@ impl Resolver {
                 }
             }
             Event::Delta(Piece::Arguments(text)) => match &mut self.form {
-                Form::Object if text.is_blank() => Ok(()),
+                // Groq says `null` for none.
+                Form::Object if text.is_blank() || text.is("null") => Ok(()),
                 Form::Object => {
                     self.form = Form::Same;
                     out(Event::Delta(Piece::Arguments(text)))

@@ -1,7 +1,8 @@
 //! Stop sequences for upstreams that cannot look for them (protocols.md 6.5): the visible text is cut exactly before the first
 //! match, however it was split. Only then is text decoded; without such stops this stage does not exist.
 
-use super::neutral::{Event, Finish, Piece, Reason};
+use super::estimate::TOKEN_BYTES;
+use super::neutral::{Event, Finish, Piece, Reason, Usage};
 use super::text::Text;
 use crate::error::Error;
 
@@ -11,11 +12,16 @@ pub struct Stops {
     longest: usize,
     /// Text not passed on yet: it may be the beginning of a stop. At most `longest - 1` bytes.
     tail: String,
+    /// Whether the upstream has reported usage. It will not any more once it is cut off.
+    counted: bool,
+    /// Input tokens and bytes of the answer so far, to estimate by.
+    input: u64,
+    passed: u64,
 }
 
 impl Stops {
     /// A scanner for those sequences; None if there are none to look for.
-    pub fn new(stops: &[String]) -> Option<Stops> {
+    pub fn new(stops: &[String], input_estimate: u64) -> Option<Stops> {
         let stops: Vec<String> = stops
             .iter()
             .filter(|stop| !stop.is_empty())
@@ -26,6 +32,9 @@ impl Stops {
             stops,
             longest,
             tail: String::new(),
+            counted: false,
+            input: input_estimate,
+            passed: 0,
         })
     }
 
@@ -46,6 +55,10 @@ impl Stops {
                 Ok(false)
             }
             other => {
+                self.counted |= matches!(other, Event::Usage(_));
+                if let Event::Delta(Piece::Reasoning(text) | Piece::Arguments(text)) = &other {
+                    self.passed += text.as_escaped().len() as u64;
+                }
                 out(other)?;
                 Ok(false)
             }
@@ -58,6 +71,7 @@ impl Stops {
         out: &mut dyn FnMut(Event<'_>) -> Result<(), Error>,
     ) -> Result<bool, Error> {
         self.tail.push_str(text);
+        self.passed += text.len() as u64;
         let found = self
             .stops
             .iter()
@@ -69,6 +83,13 @@ impl Stops {
             self.tail.truncate(at);
             self.flush(out)?;
             out(Event::Close { whole: true })?;
+            if !self.counted {
+                out(Event::Usage(Usage {
+                    input: self.input,
+                    output: self.passed.div_ceil(TOKEN_BYTES),
+                    ..Usage::default()
+                }))?;
+            }
             out(Event::Finish(Finish {
                 reason: Reason::Done,
                 stop: Some(stop),
@@ -108,7 +129,7 @@ mod tests {
 
     fn run(stops: &[&str], pieces: &[&str]) -> (String, Option<String>) {
         let stops: Vec<String> = stops.iter().map(|&s| s.to_owned()).collect();
-        let mut scanner = Stops::new(&stops).unwrap();
+        let mut scanner = Stops::new(&stops, 3).unwrap();
         let (mut text, mut met) = (String::new(), None);
         let mut out = |event: Event<'_>| {
             match event {
@@ -162,7 +183,7 @@ mod tests {
 
     #[test]
     fn nothing_to_look_for_is_no_scanner() {
-        assert!(Stops::new(&[]).is_none());
-        assert!(Stops::new(&[String::new()]).is_none());
+        assert!(Stops::new(&[], 0).is_none());
+        assert!(Stops::new(&[String::new()], 0).is_none());
     }
 }

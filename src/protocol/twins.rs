@@ -1,13 +1,13 @@
-//! The one place that knows there are three protocols: every `match` over them for reading and writing. A twin that is not
-//! there yet is an `Unsupported` error, not a gap.
+//! The one place that knows there are three protocols: every `match` over them for reading and writing.
 
 use super::chat;
 use super::context::Context;
 use super::messages;
 use super::neutral::{Event, Reply, Request, Sink};
+use super::responses;
 use super::warnings::Warnings;
 use super::{Made, Outgoing, Protocol, Target};
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::wire::json::Object;
 use crate::wire::sse;
 
@@ -20,7 +20,7 @@ pub fn read_request<'a>(
     match from {
         Protocol::Chat => chat::request::read(body, warnings),
         Protocol::Messages => messages::request::read(body, warnings),
-        Protocol::Responses => Err(absent(from)),
+        Protocol::Responses => responses::request::read(body, warnings),
     }
 }
 
@@ -34,7 +34,7 @@ pub fn write_request(
     match to {
         Protocol::Chat => chat::request::write(request, target, warnings),
         Protocol::Messages => messages::request::write(request, target, warnings),
-        Protocol::Responses => Err(absent(to)),
+        Protocol::Responses => responses::request::write(request, target, warnings),
     }
 }
 
@@ -48,7 +48,7 @@ pub fn read_reply<'a>(
     match upstream {
         Protocol::Chat => chat::response::read(body, cx, warnings),
         Protocol::Messages => messages::response::read(body, cx, warnings),
-        Protocol::Responses => Err(absent(upstream)),
+        Protocol::Responses => responses::response::read(body, cx, warnings),
     }
 }
 
@@ -64,7 +64,7 @@ pub fn write_reply(
     match client {
         Protocol::Chat => chat::response::write(reply, cx, made, warnings, out),
         Protocol::Messages => messages::response::write(reply, cx, made, warnings, out),
-        Protocol::Responses => Err(absent(client)),
+        Protocol::Responses => responses::response::write(reply, cx, made, warnings, out),
     }
 }
 
@@ -74,8 +74,8 @@ pub enum Reader {
     Chat(Box<chat::stream::Reader>),
     /// Messages.
     Messages(Box<messages::stream::Reader>),
-    /// Not there yet.
-    Absent(Protocol),
+    /// Responses.
+    Responses(Box<responses::stream::Reader>),
 }
 
 impl Reader {
@@ -84,7 +84,7 @@ impl Reader {
         match upstream {
             Protocol::Chat => Reader::Chat(Box::new(chat::stream::Reader::new(cx))),
             Protocol::Messages => Reader::Messages(Box::new(messages::stream::Reader::new(cx))),
-            Protocol::Responses => Reader::Absent(upstream),
+            Protocol::Responses => Reader::Responses(Box::new(responses::stream::Reader::new(cx))),
         }
     }
 
@@ -93,7 +93,7 @@ impl Reader {
         match self {
             Reader::Chat(reader) => reader.read(event, out),
             Reader::Messages(reader) => reader.read(event, out),
-            Reader::Absent(protocol) => Err(absent(*protocol)),
+            Reader::Responses(reader) => reader.read(event, out),
         }
     }
 
@@ -102,7 +102,7 @@ impl Reader {
         match self {
             Reader::Chat(reader) => reader.end(out),
             Reader::Messages(reader) => reader.end(out),
-            Reader::Absent(protocol) => Err(absent(*protocol)),
+            Reader::Responses(reader) => reader.end(out),
         }
     }
 }
@@ -113,8 +113,8 @@ pub enum Writer {
     Chat(Box<chat::stream::Writer>),
     /// Messages.
     Messages(Box<messages::stream::Writer>),
-    /// Not there yet.
-    Absent(Protocol),
+    /// Responses.
+    Responses(Box<responses::stream::Writer>),
 }
 
 impl Writer {
@@ -125,7 +125,9 @@ impl Writer {
             Protocol::Messages => {
                 Writer::Messages(Box::new(messages::stream::Writer::new(cx, made)))
             }
-            Protocol::Responses => Writer::Absent(client),
+            Protocol::Responses => {
+                Writer::Responses(Box::new(responses::stream::Writer::new(cx, made)))
+            }
         }
     }
 
@@ -139,7 +141,7 @@ impl Writer {
         match self {
             Writer::Chat(writer) => writer.write(event, cx, out),
             Writer::Messages(writer) => writer.write(event, cx, out),
-            Writer::Absent(protocol) => Err(absent(*protocol)),
+            Writer::Responses(writer) => writer.write(event, cx, out),
         }
     }
 
@@ -148,7 +150,15 @@ impl Writer {
         match self {
             Writer::Chat(writer) => writer.fail(error, cx, out),
             Writer::Messages(writer) => writer.fail(error, cx, out),
-            Writer::Absent(_) => {}
+            Writer::Responses(writer) => writer.fail(error, cx, out),
+        }
+    }
+
+    /// The id and the items, joined by commas, of an answer that has finished, where the protocol has such: what a store keeps.
+    pub fn kept(&self) -> Option<(&str, &[u8])> {
+        match self {
+            Writer::Responses(writer) => writer.kept(),
+            _ => None,
         }
     }
 
@@ -157,18 +167,7 @@ impl Writer {
         match self {
             Writer::Chat(writer) => writer.keep_alive(cx, out),
             Writer::Messages(writer) => writer.keep_alive(cx, out),
-            Writer::Absent(_) => {}
+            Writer::Responses(writer) => writer.keep_alive(cx, out),
         }
     }
-}
-
-#[cold]
-fn absent(protocol: Protocol) -> Error {
-    Error::gateway(
-        Kind::Unsupported,
-        format!(
-            "conversion to or from the {} protocol is not supported",
-            protocol.name()
-        ),
-    )
 }

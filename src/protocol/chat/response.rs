@@ -33,9 +33,12 @@ pub fn read<'a>(
     if choices.next().is_some() {
         warnings.add("choices", "dropped");
     }
-    let mut message = take::object(&mut choice, "message")
-        .map_err(upstream)?
-        .ok_or_else(no_message)?;
+    // Azure leaves the message out when its filter took all of it.
+    let mut message = match take::object(&mut choice, "message").map_err(upstream)? {
+        Some(message) => message,
+        None if choice.get("finish_reason").is_some() => Object::parse(b"{}").map_err(blame)?,
+        None => return Err(bad("the upstream's answer has no message")),
+    };
     let mut blocks = Vec::new();
     thoughts(&mut message, &mut blocks)?;
     let logprobs = match take::object(&mut choice, "logprobs").map_err(upstream)? {
@@ -88,10 +91,6 @@ pub fn read<'a>(
 
 fn bad(message: impl Into<String>) -> Error {
     Error::upstream(Kind::BadReply, message)
-}
-
-fn no_message() -> Error {
-    bad("the upstream's answer has no message")
 }
 
 fn blame(fault: crate::error::Fault) -> Error {
@@ -173,7 +172,11 @@ fn content<'a>(
             }
         }
     } else {
-        whole = Text::of(content).ok_or_else(|| bad("content is neither a string nor an array"))?;
+        // Cloudflare sends the object itself where JSON was asked for.
+        whole = match content.kind() {
+            JsonKind::Object => Text::plain(content.text()),
+            _ => Text::of(content).ok_or_else(|| bad("content is neither text nor parts"))?,
+        };
     }
     if cx.caps.think_tags
         && let Some((thought, rest)) = split_think(&whole)
@@ -238,7 +241,11 @@ fn calls<'a>(message: &mut Object<'a>, blocks: &mut Vec<Block<'a>>) -> Result<()
                 proof: Some(Proof::native(Owner::Gemini, value)),
             });
         }
-        let (mut inner, key, kind) = match take::object(&mut call, "custom").map_err(upstream)? {
+        // Snowflake fills in the other kind too, with empty strings.
+        let custom = take::object(&mut call, "custom")
+            .map_err(upstream)?
+            .filter(is_named);
+        let (mut inner, key, kind) = match custom {
             Some(custom) => (custom, "input", CallKind::Custom),
             None => {
                 let function = take::object(&mut call, "function").map_err(upstream)?;
@@ -248,7 +255,8 @@ fn calls<'a>(message: &mut Object<'a>, blocks: &mut Vec<Block<'a>>) -> Result<()
         };
         blocks.push(self::call(id, kind, &mut inner, key)?);
     }
-    if let Some(mut legacy) = take::object(message, "function_call").map_err(upstream)? {
+    let legacy = take::object(message, "function_call").map_err(upstream)?;
+    if let Some(mut legacy) = legacy.filter(is_named) {
         blocks.push(call(
             Text::EMPTY,
             CallKind::Function,
@@ -257,6 +265,12 @@ fn calls<'a>(message: &mut Object<'a>, blocks: &mut Vec<Block<'a>>) -> Result<()
         )?);
     }
     Ok(())
+}
+
+fn is_named(call: &Object<'_>) -> bool {
+    call.get("name")
+        .and_then(Raw::string_inner)
+        .is_some_and(|name| !name.is_empty())
 }
 
 fn call<'a>(

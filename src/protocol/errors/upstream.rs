@@ -111,7 +111,9 @@ fn read_error<'a>(error: Raw<'a>) -> Said<'a> {
         message = Some(format!("{front}: {}", cut(raw)).into());
     }
     let code = object.get("code");
-    let number = code.and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
+    let code_or_status = code.or_else(|| object.get("status"));
+    let number =
+        code_or_status.and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
     Said {
         message: message.or(raw),
         kind: text("type").or_else(|| text("status")).unwrap_or_default(),

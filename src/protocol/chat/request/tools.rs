@@ -38,12 +38,16 @@ pub(super) fn read<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Resu
 
 fn tool<'a>(raw: Raw<'a>, place: &str) -> Result<Tool<'a>, Error> {
     let mut tool = take::as_object(raw, place)?;
-    let kind = text_member(&mut tool, "type", place)?;
+    let function = take::object(&mut tool, "function")?;
+    let kind = match (take::text(&mut tool, "type")?, &function) {
+        (Some(kind), _) => kind,
+        (None, Some(_)) => Text::constant("function"), // Mistral's own clients leave it out
+        (None, None) => return Err(wrong(format!("{place}.type"), "is missing")),
+    };
     match kind.decode().as_ref() {
         "function" => {
-            let inner = take::object(&mut tool, "function")?
-                .ok_or_else(|| wrong(place, "function is missing"))?;
-            function(inner, place)
+            let inner = function.ok_or_else(|| wrong(place, "function is missing"))?;
+            self::function(inner, place)
         }
         "custom" => {
             let mut inner = take::object(&mut tool, "custom")?

@@ -170,3 +170,25 @@ fn reading_what_was_written_gives_the_same_again() {
     let once = convert(&cx(Chat, Chat), body).unwrap();
     assert_eq!(convert(&cx(Chat, Chat), &once).unwrap(), once);
 }
+
+#[test]
+fn what_recorded_servers_sent_is_read() {
+    let azure = r#"{"choices":[{"content_filter_results":{},"finish_reason":"content_filter","index":0,"logprobs":null}]}"#;
+    assert!(
+        convert(&cx(Chat, Chat), azure)
+            .unwrap()
+            .contains(r#""finish_reason":"content_filter""#)
+    );
+    let cloudflare = message(r#"{"role":"assistant","content":{"title":"Apples"},"refusal":null}"#);
+    assert_eq!(
+        cloudflare,
+        r#"{"role":"assistant","content":"{\"title\":\"Apples\"}","refusal":null}"#
+    );
+    let snowflake = message(
+        r#"{"content":"","function_call":{"arguments":"","name":""},"refusal":"","tool_calls":[{"custom":{"input":"","name":""},"function":{"arguments":"{}","name":"f"},"id":"a","type":"function"}]}"#,
+    );
+    assert_eq!(
+        snowflake,
+        r#"{"role":"assistant","content":null,"refusal":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}"#
+    );
+}

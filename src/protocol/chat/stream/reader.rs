@@ -5,6 +5,7 @@ use super::calls::{Calls, Fragment};
 use super::finish::{self, End};
 use super::think::{Think, Told};
 use crate::error::{Blame, Error, Fault, Kind};
+use crate::protocol::caps::ReasoningField;
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{
     BlockKey, CallKind, Event, Finish, Inside, Keyed, Open, Piece, Reason, Sink, Start,
@@ -28,6 +29,8 @@ pub struct Reader {
     calls: Calls,
     think: Option<Think>,
     finish_optional: bool,
+    /// Which of several fields with the same thought is read.
+    first_thought: ReasoningField,
 }
 
 /// The members of a chunk that matter.
@@ -81,6 +84,7 @@ impl Reader {
             calls: Calls::new(cx.caps.snapshot_args),
             think: cx.caps.think_tags.then(Think::new),
             finish_optional: cx.caps.finish_reason_optional,
+            first_thought: cx.caps.reasoning_field_out,
         }
     }
 
@@ -200,11 +204,12 @@ impl Reader {
         out: &mut Sink<'_>,
     ) -> Result<(), Error> {
         let says = |raw: &Raw<'_>| !matches!(raw.kind(), JsonKind::Null) && raw.text() != "\"\"";
-        if let Some(raw) = [delta.reasoning_content, delta.reasoning, delta.details]
-            .into_iter()
-            .flatten()
-            .find(says)
-        {
+        let fields = match self.first_thought {
+            ReasoningField::Reasoning => [delta.reasoning, delta.reasoning_content, delta.details],
+            ReasoningField::Details => [delta.details, delta.reasoning_content, delta.reasoning],
+            _ => [delta.reasoning_content, delta.reasoning, delta.details],
+        };
+        if let Some(raw) = fields.into_iter().flatten().find(says) {
             let text = response::joined(raw);
             self.say(Inside::Reasoning, Piece::Reasoning(text), out)?;
         }
@@ -231,7 +236,9 @@ impl Reader {
                 ..Fragment::default()
             };
             function(raw, &mut legacy).map_err(blame)?;
-            self.fragment(legacy, out)?;
+            if !legacy.name.is_empty() || !legacy.arguments.is_empty() {
+                self.fragment(legacy, out)?;
+            }
         }
         Ok(())
     }
@@ -292,23 +299,28 @@ impl Reader {
             return Ok(());
         }
         self.spoke = true;
-        let key = match self.soft {
-            Some((open, key)) if open == inside => key,
-            _ => {
-                self.end_soft(out)?;
-                let key = self.next_key;
-                self.next_key += 1;
-                self.soft = Some((inside, key));
-                let open = match inside {
-                    Inside::Reasoning => Open::Reasoning,
-                    Inside::Refusal => Open::Refusal,
-                    _ => Open::Text,
-                };
-                emit(key, Event::Open(open), out)?;
-                key
-            }
-        };
+        let key = self.block(inside, out)?;
         emit(key, Event::Delta(piece), out)
+    }
+
+    /// The open block of that kind; another one that is open ends.
+    fn block(&mut self, inside: Inside, out: &mut Sink<'_>) -> Result<BlockKey, Error> {
+        if let Some((open, key)) = self.soft
+            && open == inside
+        {
+            return Ok(key);
+        }
+        self.end_soft(out)?;
+        let key = self.next_key;
+        self.next_key += 1;
+        self.soft = Some((inside, key));
+        let open = match inside {
+            Inside::Reasoning => Open::Reasoning,
+            Inside::Refusal => Open::Refusal,
+            Inside::Text | Inside::Call | Inside::Hosted => Open::Text,
+        };
+        emit(key, Event::Open(open), out)?;
+        Ok(key)
     }
 
     fn end_soft(&mut self, out: &mut Sink<'_>) -> Result<(), Error> {
@@ -325,10 +337,12 @@ impl Reader {
     }
 
     fn annotations(&mut self, raw: Raw<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
-        let Some((Inside::Text, key)) = self.soft else {
+        let annotations = response::annotations(Some(raw));
+        if annotations.is_empty() {
             return Ok(());
-        };
-        for annotation in response::annotations(Some(raw)) {
+        }
+        let key = self.block(Inside::Text, out)?; // OpenRouter sends them before the text
+        for annotation in annotations {
             emit(key, Event::Annotation(annotation), out)?;
         }
         Ok(())
@@ -422,8 +436,14 @@ fn fragment<'a>(raw: Raw<'a>) -> Result<Fragment<'a>, Fault> {
             "id" => fragment.id = Text::of(value).unwrap_or_default(),
             "function" if value.kind() == JsonKind::Object => function(value, &mut fragment)?,
             "custom" if value.kind() == JsonKind::Object => {
-                fragment.kind = Some(CallKind::Custom);
-                function(value, &mut fragment)?;
+                let mut custom = Fragment::default();
+                function(value, &mut custom)?;
+                // Snowflake fills in the other kind too, with empty strings.
+                if !custom.name.is_empty() || !custom.arguments.is_empty() {
+                    fragment.kind = Some(CallKind::Custom);
+                    fragment.name = custom.name;
+                    fragment.arguments = custom.arguments;
+                }
             }
             "extra_content" => fragment.signature = response::signature(&raw.as_object()?),
             _ => {}

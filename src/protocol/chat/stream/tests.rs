@@ -497,3 +497,58 @@ fn nonsense_is_an_error_and_never_a_panic() {
         );
     }
 }
+
+#[test]
+fn citations_before_the_text_are_kept() {
+    let cited = delta(
+        r#"{"content":"","annotations":[{"type":"url_citation","url_citation":{"url":"https://x","title":"X","start_index":0,"end_index":2}}]}"#,
+    );
+    let events = told_chunks(&[&cited, &delta(r#"{"content":"hi"}"#)]);
+    assert_eq!(
+        events,
+        ["start", "[text", "cites https://x", "hi", "]", "end Done"]
+    );
+}
+
+#[test]
+fn a_stop_that_was_met_counts_what_the_upstream_no_longer_will() {
+    let mut stopping = cx(Chat, Chat);
+    stopping.stops = vec!["!".to_owned()];
+    stopping.estimate = 5;
+    let stream = chat_stream(&[
+        &delta(r#"{"content":"four"}"#),
+        &delta(r#"{"content":"!"}"#),
+    ]);
+    assert_eq!(
+        events(Chat, &stopping, &stream).unwrap(),
+        [
+            "start",
+            "[text",
+            "four",
+            "]",
+            "usage 5/0/2",
+            "end Done at !"
+        ]
+    );
+}
+
+#[test]
+fn no_arguments_are_an_empty_object_however_they_are_spelt() {
+    for arguments in ["", "null", " "] {
+        let call = delta(&format!(
+            r#"{{"tool_calls":[{{"index":0,"id":"a","function":{{"name":"f","arguments":"{arguments}"}}}}]}}"#
+        ));
+        assert_eq!(
+            told_chunks(&[&call]),
+            ["start", "[f a", "{}", "]", "end Done"],
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn a_last_event_without_its_empty_line_counts() {
+    let whole = check_stream(Chat, Chat, &cx(Chat, Chat), transcript(Chat));
+    let unended = transcript(Chat).trim_end();
+    assert_eq!(check_stream(Chat, Chat, &cx(Chat, Chat), unended), whole);
+}

@@ -1,0 +1,273 @@
+//! Tools as Responses declares and chooses them (protocols.md 2.4, 5.7, 5.8). An unknown type is an offer of a hosted tool
+//! that is dropped with a warning: Codex offers some with each request, and refusing them would lock it out.
+
+use super::fields::{flag, get, optional, required, says};
+use crate::error::Error;
+use crate::protocol::adapt::{refuse, wrong};
+use crate::protocol::neutral::{Builtin, Choice, Request, Tool, ToolKind, ToolName, WebSearch};
+use crate::protocol::take;
+use crate::protocol::text::Text;
+use crate::wire::json::{Elements, Object, Raw};
+use std::borrow::Cow;
+
+/// The name under which a tool with a fixed schema goes: its type.
+pub fn builtin_name(builtin: Builtin) -> &'static str {
+    match builtin {
+        Builtin::LocalShell => "local_shell",
+        Builtin::Shell => "shell",
+        Builtin::ApplyPatch => "apply_patch",
+        Builtin::ToolSearch => "tool_search",
+        Builtin::Bash => "bash",
+        Builtin::TextEditor => "text_editor",
+        Builtin::Memory => "memory",
+    }
+}
+
+/// Reads the `tools` of a request.
+pub fn read<'a>(tools: Elements<'a>, path: &str, request: &mut Request<'a>) -> Result<(), Error> {
+    let mut found = Vec::new();
+    list(tools, path, None, &mut found)?;
+    request.tools.append(&mut found);
+    Ok(())
+}
+
+/// Reads tools that an item brings: those the request has already win. Answers the names it listed.
+pub fn more<'a>(raw: Raw<'a>, path: &str, request: &mut Request<'a>) -> Result<String, Error> {
+    let mut found = Vec::new();
+    list(take::as_array(raw, path)?, path, None, &mut found)?;
+    let mut names = String::new();
+    for tool in found {
+        if !names.is_empty() {
+            names.push_str(", ");
+        }
+        names.push_str(&tool.name.decode());
+        let known = request
+            .tools
+            .iter()
+            .any(|other| other.name == tool.name && other.namespace == tool.namespace);
+        if !known {
+            request.tools.push(tool);
+        }
+    }
+    Ok(names)
+}
+
+fn list<'a>(
+    tools: Elements<'a>,
+    path: &str,
+    namespace: Option<&Text<'a>>,
+    found: &mut Vec<Tool<'a>>,
+) -> Result<(), Error> {
+    for (at, raw) in tools.enumerate() {
+        let path = format!("{path}[{at}]");
+        let tool = take::as_object(raw, &path)?;
+        let kind = required(&tool, "type", &path)?;
+        if kind.is("namespace") {
+            if namespace.is_some() {
+                return Err(wrong(path, "a namespace cannot hold a namespace"));
+            }
+            let name = required(&tool, "name", &path)?;
+            if let Some(inner) = get(&tool, "tools") {
+                let path = format!("{path}.tools");
+                list(take::as_array(inner, &path)?, &path, Some(&name), found)?;
+            }
+            continue;
+        }
+        found.push(one(raw, &tool, kind, &path, namespace)?);
+    }
+    Ok(())
+}
+
+fn one<'a>(
+    raw: Raw<'a>,
+    tool: &Object<'a>,
+    kind: Text<'a>,
+    path: &str,
+    namespace: Option<&Text<'a>>,
+) -> Result<Tool<'a>, Error> {
+    let word = kind.decode().into_owned();
+    let description = optional(tool, "description", path)?;
+    let of = |name: Text<'a>, kind: ToolKind<'a>| Tool {
+        name,
+        namespace: namespace.cloned(),
+        description: description.clone(),
+        kind,
+        cache: None,
+    };
+    Ok(match word.as_str() {
+        "function" => {
+            callable(tool, path)?;
+            let strict = flag(tool, "strict", path)?;
+            let parameters = get(tool, "parameters");
+            if let Some(raw) = parameters {
+                take::as_object(raw, &format!("{path}.parameters"))?;
+            }
+            let parameters = parameters.map(|raw| Cow::Borrowed(raw.text()));
+            of(
+                required(tool, "name", path)?,
+                ToolKind::Function { parameters, strict },
+            )
+        }
+        "custom" => {
+            callable(tool, path)?;
+            let grammar = grammar(tool, path)?;
+            of(required(tool, "name", path)?, ToolKind::Custom { grammar })
+        }
+        "local_shell" => of(kind, ToolKind::Builtin(Builtin::LocalShell)),
+        "shell" if is_local(tool) => of(kind, ToolKind::Builtin(Builtin::Shell)),
+        "apply_patch" => of(kind, ToolKind::Builtin(Builtin::ApplyPatch)),
+        "tool_search" if says(tool, "execution", "client") => {
+            of(kind, ToolKind::Builtin(Builtin::ToolSearch))
+        }
+        "mcp" => of(kind, ToolKind::Mcp(raw)),
+        _ if word.starts_with("web_search") => {
+            of(kind, ToolKind::WebSearch(web_search(tool, path)?))
+        }
+        "file_search"
+        | "code_interpreter"
+        | "programmatic_tool_calling"
+        | "shell"
+        | "computer"
+        | "computer_use_preview" => of(kind, ToolKind::Hosted { harmless: false }),
+        _ => of(kind, ToolKind::Hosted { harmless: true }),
+    })
+}
+
+/// What a client's tool may not ask for.
+fn callable(tool: &Object<'_>, path: &str) -> Result<(), Error> {
+    if get(tool, "async").and_then(Raw::as_bool) == Some(true) {
+        return Err(refuse(
+            format!("{path}.async"),
+            "asynchronous tools are not supported",
+        ));
+    }
+    if let Some(callers) = get(tool, "allowed_callers") {
+        let field = format!("{path}.allowed_callers");
+        let mut callers = take::as_array(callers, &field)?;
+        if !callers.any(|caller| Text::of(caller).is_some_and(|caller| caller.is("direct"))) {
+            return Err(refuse(field, "only direct calls are supported"));
+        }
+    }
+    Ok(())
+}
+
+fn is_local(tool: &Object<'_>) -> bool {
+    let Some(environment) = get(tool, "environment").and_then(|raw| raw.as_object().ok()) else {
+        return true;
+    };
+    let kind = get(&environment, "type").and_then(Text::of);
+    kind.is_none_or(|kind| kind.is("local"))
+}
+
+fn grammar<'a>(tool: &Object<'a>, path: &str) -> Result<Option<(Text<'a>, Text<'a>)>, Error> {
+    let Some(raw) = get(tool, "format") else {
+        return Ok(None);
+    };
+    let path = format!("{path}.format");
+    let format = take::as_object(raw, &path)?;
+    let kind = required(&format, "type", &path)?;
+    if kind.is("text") {
+        return Ok(None);
+    }
+    if !kind.is("grammar") {
+        let reason = format!("unknown format {:?}", kind.decode());
+        return Err(refuse(path, reason));
+    }
+    let syntax = required(&format, "syntax", &path)?;
+    Ok(Some((syntax, required(&format, "definition", &path)?)))
+}
+
+fn web_search<'a>(tool: &Object<'a>, path: &str) -> Result<WebSearch<'a>, Error> {
+    let filters = match get(tool, "filters") {
+        Some(raw) => get(
+            &take::as_object(raw, &format!("{path}.filters"))?,
+            "allowed_domains",
+        ),
+        None => None,
+    };
+    Ok(WebSearch {
+        context_size: optional(tool, "search_context_size", path)?,
+        location: get(tool, "user_location"),
+        allowed_domains: filters,
+        blocked_domains: None,
+        uses_max: None,
+    })
+}
+
+/// Reads `tool_choice`.
+pub fn choice<'a>(raw: Raw<'a>, request: &Request<'a>) -> Result<Choice<'a>, Error> {
+    const PATH: &str = "tool_choice";
+    if let Some(word) = Text::of(raw) {
+        return match word.decode().as_ref() {
+            "auto" => Ok(Choice::Auto),
+            "required" => Ok(Choice::Required),
+            "none" => Ok(Choice::Never),
+            other => Err(wrong(PATH, format!("unknown choice {other:?}"))),
+        };
+    }
+    let choice = take::as_object(raw, PATH)?;
+    let kind = required(&choice, "type", PATH)?;
+    if !kind.is("allowed_tools") {
+        return Ok(match named(&choice, kind.clone(), PATH)? {
+            Some(name) => Choice::Named(name),
+            None => Choice::Hosted(kind),
+        });
+    }
+    let mode = optional(&choice, "mode", PATH)?;
+    let mut tools = Vec::new();
+    if let Some(raw) = get(&choice, "tools") {
+        for (at, raw) in take::as_array(raw, "tool_choice.tools")?.enumerate() {
+            let path = format!("tool_choice.tools[{at}]");
+            let tool = take::as_object(raw, &path)?;
+            let kind = required(&tool, "type", &path)?;
+            if kind.is("namespace") {
+                let namespace = required(&tool, "name", &path)?;
+                let inside = request
+                    .tools
+                    .iter()
+                    .filter(|tool| tool.namespace.as_ref() == Some(&namespace));
+                tools.extend(inside.map(|tool| ToolName {
+                    name: tool.name.clone(),
+                    namespace: tool.namespace.clone(),
+                    custom: matches!(tool.kind, ToolKind::Custom { .. }),
+                }));
+                continue;
+            }
+            tools.push(match named(&tool, kind.clone(), &path)? {
+                Some(name) => name,
+                None => ToolName {
+                    name: kind,
+                    namespace: None,
+                    custom: false,
+                },
+            });
+        }
+    }
+    Ok(Choice::Among {
+        required: mode.is_some_and(|mode| mode.is("required")),
+        tools,
+    })
+}
+
+/// The client's tool that is meant; None: a hosted one.
+fn named<'a>(tool: &Object<'a>, kind: Text<'a>, path: &str) -> Result<Option<ToolName<'a>>, Error> {
+    let word = kind.decode();
+    let custom = word == "custom";
+    if word == "function" || custom {
+        return Ok(Some(ToolName {
+            name: required(tool, "name", path)?,
+            namespace: optional(tool, "namespace", path)?,
+            custom,
+        }));
+    }
+    let builtin = matches!(
+        word.as_ref(),
+        "local_shell" | "shell" | "apply_patch" | "tool_search"
+    );
+    drop(word);
+    Ok(builtin.then_some(ToolName {
+        name: kind,
+        namespace: None,
+        custom: false,
+    }))
+}

@@ -1,0 +1,287 @@
+//! Reads the events of a Responses upstream. Routes by item id, then by output index, never by "the current item"; a `done`
+//! event is a snapshot, of which only what was not sent before goes on (protocols.md 8.3). The last event's response is read
+//! like a row of such snapshots, and so is a whole answer.
+
+mod items;
+
+use crate::error::{Error, Kind};
+use crate::protocol::context::Context;
+use crate::protocol::neutral::{Event, Finish, Keyed, Reason, Sink, Start, Usage};
+use crate::protocol::text::Text;
+use crate::protocol::{in_stream, says_error, truncated};
+use crate::wire::json::{self, Object, Raw};
+use crate::wire::sse;
+use items::{Items, Part, Slot};
+
+/// Reads one answer's stream.
+pub struct Reader {
+    started: bool,
+    finished: bool,
+    items: Items,
+}
+
+impl Reader {
+    /// A reader at the start of an answer.
+    pub fn new(_: &Context) -> Reader {
+        Reader {
+            started: false,
+            finished: false,
+            items: Items::default(),
+        }
+    }
+
+    /// Reads one event of the stream.
+    ///
+    /// # Errors
+    /// It is no event of this protocol, the upstream reports an error in it, or that of `out`.
+    pub fn read(&mut self, event: sse::Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+        if self.finished || event.data.is_empty() || event.data == b"[DONE]" {
+            return Ok(());
+        }
+        let body = Object::parse(event.data).map_err(|fault| {
+            let message = format!(
+                "an event of the upstream's stream is broken: {}",
+                fault.message
+            );
+            Error::upstream(Kind::BadReply, message)
+        })?;
+        let kind = body.get("type").and_then(Text::of);
+        let named = std::str::from_utf8(event.name).unwrap_or_default();
+        let kind = kind.as_ref().map_or(named, Text::as_escaped);
+        if let Some(error) = says_error(&body) {
+            return Err(in_stream(error));
+        }
+        if kind == "error" {
+            return Err(flat_error(&body, event.data));
+        }
+        let Some(kind) = kind.strip_prefix("response.") else {
+            return Ok(()); // keepalive and what is not known
+        };
+        match kind {
+            "created" | "in_progress" | "queued" => self.start(inner(&body).as_ref(), out),
+            "completed" | "incomplete" | "failed" | "cancelled" => match inner(&body) {
+                Some(response) => self.response(&response, out),
+                None => self.response(&body, out),
+            },
+            _ => self.part_event(kind, &body, out),
+        }
+    }
+
+    /// The stream has ended.
+    ///
+    /// # Errors
+    /// Before its last event.
+    pub fn end(&mut self, _: &mut Sink<'_>) -> Result<(), Error> {
+        if self.finished {
+            Ok(())
+        } else {
+            Err(truncated())
+        }
+    }
+
+    fn start(&mut self, response: Option<&Object<'_>>, out: &mut Sink<'_>) -> Result<(), Error> {
+        if let Some(error) = response.and_then(says_error) {
+            return Err(in_stream(error));
+        }
+        if self.started {
+            return Ok(());
+        }
+        self.started = true;
+        let text = |key: &str| response.and_then(|response| Text::of(response.get(key)?));
+        let created = response.and_then(|response| response.get("created_at"));
+        emit(
+            0,
+            Event::Start(Start {
+                id: text("id"),
+                model: text("model"),
+                // Some servers send fractions.
+                created: created.and_then(|raw| raw.as_u64().or(raw.as_f64().map(|at| at as u64))),
+                tier: text("service_tier"),
+            }),
+            out,
+        )
+    }
+
+    fn part_event(
+        &mut self,
+        kind: &str,
+        body: &Object<'_>,
+        out: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        let id = body.get("item_id").and_then(Text::of);
+        let index = body.get("output_index").and_then(Raw::as_u64);
+        let number = |key: &str| body.get(key).and_then(Raw::as_u64).unwrap_or(0);
+        let text = |key: &str| body.get(key).and_then(Text::of);
+        let content = number("content_index");
+        let part = match kind {
+            "output_text.delta" | "output_text.done" | "output_text.annotation.added" => {
+                Slot::Said(Part::Text(content))
+            }
+            "refusal.delta" | "refusal.done" => Slot::Said(Part::Refusal(content)),
+            "content_part.done" => return self.content_part(body, out),
+            "reasoning_summary_text.delta"
+            | "reasoning_summary_text.done"
+            | "reasoning_summary_part.done" => {
+                Slot::Thought(Part::Summary(number("summary_index")))
+            }
+            "reasoning_text.delta" | "reasoning_text.done" => Slot::Thought(Part::Raw(content)),
+            "function_call_arguments.delta" | "function_call_arguments.done" => Slot::Call,
+            "custom_tool_call_input.delta" | "custom_tool_call_input.done" => Slot::Call,
+            "output_item.added" | "output_item.done" => {
+                let Some(item) = body.get("item").and_then(|raw| raw.as_object().ok()) else {
+                    return Ok(());
+                };
+                self.start(None, out)?;
+                return if kind == "output_item.added" {
+                    self.items.added(&item, index, out)
+                } else {
+                    self.items.done(&item, index, out)
+                };
+            }
+            _ => return Ok(()),
+        };
+        self.start(None, out)?;
+        let items = &mut self.items;
+        let at = items.find(id.as_ref(), index, part.kind());
+        if kind == "output_text.annotation.added" {
+            return match body.get("annotation") {
+                Some(annotation) => items.annotation(at, part, annotation, out),
+                None => Ok(()),
+            };
+        }
+        if kind.ends_with(".delta") {
+            let Some(delta) = text("delta").filter(|delta| !delta.is_empty()) else {
+                return Ok(());
+            };
+            return items.delta(at, part, delta, logprobs(body), out);
+        }
+        let snapshot = match kind {
+            "refusal.done" => text("refusal"),
+            "function_call_arguments.done" => text("arguments"),
+            "custom_tool_call_input.done" => text("input"),
+            "reasoning_summary_part.done" => inner_text(body.get("part")),
+            _ => text("text"),
+        };
+        match snapshot {
+            Some(snapshot) => items.snapshot(at, part, snapshot, out),
+            None => Ok(()),
+        }
+    }
+
+    fn content_part(&mut self, body: &Object<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+        let Some(part) = body.get("part").and_then(|raw| raw.as_object().ok()) else {
+            return Ok(());
+        };
+        self.start(None, out)?;
+        let id = body.get("item_id").and_then(Text::of);
+        let index = body.get("output_index").and_then(Raw::as_u64);
+        let number = body.get("content_index").and_then(Raw::as_u64).unwrap_or(0);
+        self.items.part_done(id.as_ref(), index, number, &part, out)
+    }
+
+    /// Reads a finished response: the one of the last event, or a whole answer.
+    ///
+    /// # Errors
+    /// It failed, it is not finished, or that of `out`.
+    pub fn response(&mut self, response: &Object<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+        if let Some(error) = says_error(response) {
+            return Err(in_stream(error));
+        }
+        let status = response.get("status").and_then(Text::of);
+        let status = status.as_ref().map(Text::as_escaped);
+        let reason = match status {
+            Some("completed") => Reason::Done,
+            Some("incomplete") => incomplete(response),
+            Some("failed" | "cancelled") => {
+                let message = "the upstream's answer failed without a reason";
+                return Err(Error::upstream(Kind::BadReply, message));
+            }
+            // Some servers leave the status out of whole answers.
+            None if response.get("output").is_some() => Reason::Done,
+            Some(_) | None => {
+                let message = "the upstream answered with a response that is not finished";
+                return Err(Error::upstream(Kind::BadReply, message));
+            }
+        };
+        self.start(Some(response), out)?;
+        if let Some(output) = response.get("output").and_then(|raw| raw.elements().ok()) {
+            for (at, item) in output.enumerate() {
+                if let Ok(item) = item.as_object() {
+                    self.items.listed(&item, at as u64, out)?;
+                }
+            }
+        }
+        if let Some(usage) = usage(response) {
+            emit(0, Event::Usage(usage), out)?;
+        }
+        self.finished = true;
+        emit(0, Event::Finish(Finish::of(reason)), out)
+    }
+}
+
+fn emit(block: u32, event: Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+    out(Keyed { block, event })
+}
+
+fn inner<'a>(body: &Object<'a>) -> Option<Object<'a>> {
+    body.get("response")?.as_object().ok()
+}
+
+fn inner_text<'a>(part: Option<Raw<'a>>) -> Option<Text<'a>> {
+    Text::of(part?.as_object().ok()?.get("text")?)
+}
+
+/// Log probabilities, where there are any. They are pasted by whoever writes them, so they must be JSON to the last leaf.
+fn logprobs<'a>(object: &Object<'a>) -> Option<Raw<'a>> {
+    let raw = object.get("logprobs")?;
+    raw.elements().ok()?.next()?;
+    json::validate(raw.text().as_bytes()).ok()?;
+    Some(raw)
+}
+
+/// OpenAI's own `error` event has code and message beside its type.
+fn flat_error(body: &Object<'_>, data: &[u8]) -> Error {
+    if body.get("message").is_none() {
+        return Error::upstream(
+            Kind::BadReply,
+            "the upstream reported an error without a message",
+        );
+    }
+    let raw = std::str::from_utf8(data)
+        .ok()
+        .and_then(|text| Raw::parse(text).ok());
+    in_stream(raw.unwrap_or(Raw::NULL))
+}
+
+fn incomplete(response: &Object<'_>) -> Reason {
+    let details = response.get("incomplete_details");
+    let details = details.and_then(|raw| raw.as_object().ok());
+    let reason = details.and_then(|details| Text::of(details.get("reason")?));
+    match reason {
+        Some(reason) if reason.is("content_filter") => Reason::Filtered,
+        _ => Reason::Length,
+    }
+}
+
+fn usage(response: &Object<'_>) -> Option<Usage> {
+    let usage = response.get("usage")?.as_object().ok()?;
+    let number = |key: &str| usage.get(key).and_then(Raw::as_u64);
+    let detail = |group: &str, key: &str| {
+        let group = usage.get(group)?.as_object().ok()?;
+        group.get(key)?.as_u64()
+    };
+    let input = number("input_tokens").unwrap_or(0);
+    let output = number("output_tokens").unwrap_or(0);
+    // Where reasoning is counted beside the answer (xAI), the total says so.
+    let total = number("total_tokens").unwrap_or(0);
+    Some(Usage {
+        input,
+        cached: detail("input_tokens_details", "cached_tokens").unwrap_or(0),
+        cache_write: detail("input_tokens_details", "cache_write_tokens").unwrap_or(0),
+        output: output.max(total.saturating_sub(input)),
+        reasoning: detail("output_tokens_details", "reasoning_tokens"),
+    })
+}
+
+#[cfg(test)]
+mod tests;
