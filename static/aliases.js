@@ -67,8 +67,7 @@ dialogViews.alias = (dialog) => {
       <details ${draft.extra && 'open'}><summary>extra_body</summary><div class="fold">
         ${field({ bind: 'draft.extra', label: t('extra_body'), value: draft.extra, rows: 5, look: 'mono', hint: t('extra_hint'), placeholder: '{"chat_template_kwargs": {"enable_thinking": false}}' })}
         ${field({ bind: 'draft.extra_mode', label: t('mode'), value: draft.extra_mode, options: modes() })}</div></details>
-      ${restField(dialog, 'aliases', '{"strict": true, "max_model_len": 131072}')}
-      ${formError(dialog)}`,
+      ${restField(dialog, 'aliases', '{"strict": true, "max_model_len": 131072}')}`,
     foot: html`${dialog.base && html`<button type="button" class="danger start" data-action="delete-here" data-name="${dialog.base.alias}">${t('delete')}</button>`}${cancelButton()}${saveButton(dialog)}`,
   });
 };

@@ -149,7 +149,7 @@ document.addEventListener('keydown', (event) => {
 });
 
 addEventListener('beforeunload', (event) => {
-  if (state.dialogs.some((dialog) => dialog.draft && dialog.kind !== 'clash' && isChanged(dialog)) || (state.first && isChanged(state.first))) event.preventDefault();
+  if (state.dialogs.some((dialog) => dialog.draft && isChanged(dialog)) || (state.first && isChanged(state.first))) event.preventDefault();
 });
 document.addEventListener('visibilitychange', () => { if (!document.hidden) schedule(); });
 

@@ -128,7 +128,7 @@ function open(kind, data) {
   return dialog;
 }
 const dialogViews = {};
-const isChanged = (dialog) => JSON.stringify(dialog.draft ?? null) !== dialog.untouched;
+const isChanged = (dialog) => dialog.untouched !== null && JSON.stringify(dialog.draft ?? null) !== dialog.untouched;
 function shut(dialog) {
   state.dialogs = state.dialogs.filter((other) => other !== dialog);
   schedule();
@@ -148,7 +148,7 @@ actions.close = (button) => leaveDialog(dialogOf(button));
 function modal(dialog, { title, body, foot, submit, look = '' }) {
   return html`<dialog id="${dialog.id}" class="${look}" aria-labelledby="${dialog.id}-title" data-dialog="${dialog.id}"><form data-submit="${submit}" novalidate autocomplete="off">
     <header><h2 id="${dialog.id}-title">${title}</h2><button type="button" class="quiet" data-action="close" aria-label="${t('close')}" title="${t('close')}">${icon('close')}</button></header>
-    <div class="body">${body}</div>${foot && html`<footer>${foot}</footer>`}</form></dialog>`;
+    <div class="body">${body}</div>${formError(dialog)}${foot && html`<footer>${foot}</footer>`}</form></dialog>`;
 }
 
 /** What is wrong with a form, in one place above its buttons. */
