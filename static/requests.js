@@ -132,7 +132,7 @@ function recordDetail(summary) {
     ${record.error && html`<p class="failed">${icon('warn')}<span>${record.error}</span></p>`}
     ${record.warnings?.length > 0 && html`<div class="lost"><h3>${t('lost_title')}</h3><ul>${record.warnings.map((warning) => html`<li>${lostWords(warning)}</li>`)}</ul></div>`}
     <dl class="facts">${facts.filter(([, value]) => value !== null && value !== undefined && value !== '').map(([label, value]) => html`<div><dt>${label}</dt><dd>${typeof value === 'number' ? number(value) : cut(value, 'mono')}</dd></div>`)}</dl>
-    <div class="actions"><button type="button" class="small" data-action="copy-curl" data-name="${record.id}" ${!detail.record && 'disabled'}>${icon('copy')}${t('copy_curl')}</button>${record.alias && html`<a class="button small" href="#/play/${encodeURIComponent(record.alias)}">${icon('play')}${t('try_x', { name: record.alias })}</a>`}</div>
+    <div class="actions"><button type="button" class="small" data-action="copy-curl" data-name="${record.id}" ${!detail.record && 'disabled'}>${icon('copy')}${t('copy_curl')}</button>${record.alias && html`<a class="button small" href="#/play/${encodeURIComponent(record.alias)}" aria-label="${t('try_x', { name: record.alias })}">${icon('play')}${t('try')}</a>`}</div>
     ${detail.error && !record.running && html`<p class="failed">${icon('warn')}<span>${detail.error}</span></p>`}
     <div class="panes">${sides.map(([side, title, headers, about]) => pane(record, detail, side, title, headers, about, live[side]))}</div></div>`;
 }

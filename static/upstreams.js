@@ -260,7 +260,8 @@ actions['test-upstream'] = async (button) => {
   } catch (failure) {
     dialog.test = { error: failure.message };
   }
-  schedule();
+  render();
+  document.querySelector('.test.ok, .test.bad')?.scrollIntoView({ block: 'nearest' });
 };
 
 const keyToSend = (draft, base) => draft.key.trim() || (draft.drop_key ? null : base?.auth?.key ?? null);
