@@ -284,7 +284,12 @@ mod tests {
     fn nothing_in_the_page_would_need_a_wider_policy() {
         let body = page().body;
         for word in [
-            " style=\"", " onclick=", " onload=", "eval(", "innerHTML +=", "<!--",
+            " style=\"",
+            " onclick=",
+            " onload=",
+            "eval(",
+            "innerHTML +=",
+            "<!--",
         ] {
             assert!(!body.contains(word), "{word}");
         }
