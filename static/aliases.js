@@ -90,7 +90,8 @@ actions['add-param'] = (button) => {
   const { draft } = dialogOf(button);
   draft.params.push({ key: '', type: 'number', text: '', mode: 'default', touched: false });
   schedule();
-  setTimeout(() => document.getElementById(`f-draft.params.${draft.params.length - 1}.key`)?.focus(), 80);
+  drawNow();
+  document.getElementById(`f-draft.params.${draft.params.length - 1}.key`)?.focus();
 };
 actions['drop-param'] = (button) => {
   dialogOf(button).draft.params.splice(Number(button.dataset.name), 1);

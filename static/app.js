@@ -85,12 +85,14 @@ document.addEventListener('click', (event) => {
   menu?.hidePopover();
   if (menu) document.getElementById(menu.dataset.opener)?.focus();
   actions[element.dataset.action]?.(element, event);
+  drawNow();
 });
 
 document.addEventListener('submit', (event) => {
   event.preventDefault();
   const { submit } = event.target.dataset;
   submits[submit]?.(dialogOf(event.target), event.target);
+  drawNow();
 });
 
 // Esc, and a click beside a dialog, leave it; the login stays.

@@ -185,6 +185,11 @@ async function submitForm(dialog, work) {
     if (!(failure instanceof Failure)) console.error(failure);
     Object.assign(dialog, { busy: false, error: failure.message, problems: failure.body?.problems ?? [] });
     schedule();
+    drawNow();
+    const wrong = document.getElementById(failure.field ?? '') ?? $(`[data-dialog="${dialog.id}"] [aria-invalid]`);
+    const fold = wrong?.closest('details');
+    if (fold) fold.open = true;
+    wrong?.focus();
     return false;
   }
 }
@@ -192,7 +197,7 @@ async function submitForm(dialog, work) {
 class Mistake extends Failure {
   constructor(bind, message) {
     super(0, message);
-    setTimeout(() => document.getElementById(`f-${bind}`)?.focus(), 100);
+    this.field = `f-${bind}`;
   }
 }
 

@@ -140,9 +140,11 @@ function recordDetail(summary) {
 function pane(record, detail, side, title, headers, about, live) {
   const body = detail.record?.[side] ?? (live ? live.text : null);
   const total = record.cut?.[side];
+  // On the verbatim path what the client got is what the upstream sent, and is kept once.
+  const untouched = side === 'client_response' && !body && detail.record?.upstream_response && record.client_protocol === record.upstream_protocol;
   return html`<section class="pane" data-key="pane-${side}" aria-label="${title}"><header><h3>${title}</h3>${about && cut(about, 'mono soft')}${body !== null && body !== undefined && copyButton(typeof body === 'string' ? body : JSON.stringify(body, null, 2))}</header>
     ${headers?.length > 0 && html`<details class="headers"><summary>${t('n_headers', { n: headers.length })}</summary><dl>${headers.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl></details>`}
-    <div class="pane-body" tabindex="0" role="group" aria-label="${title}">${detail.loading && !detail.record && !live ? html`<p class="skeleton w9">&nbsp;</p><p class="skeleton w7">&nbsp;</p>` : bodyView(body, live?.marks)}</div>
+    <div class="pane-body" tabindex="0" role="group" aria-label="${title}">${untouched ? html`<p class="soft">${t('same_as_upstream')}</p>` : detail.loading && !detail.record && !live ? html`<p class="skeleton w9">&nbsp;</p><p class="skeleton w7">&nbsp;</p>` : bodyView(body, live?.marks)}</div>
     ${total && html`<p class="hint">${t('was_cut', { size: bytes(total) })}</p>`}</section>`;
 }
 

@@ -24,9 +24,14 @@ let drawing = false;
 function schedule() {
   if (drawing) return;
   drawing = true;
-  const go = () => { if (drawing) { drawing = false; render(); } };
-  requestAnimationFrame(go);
-  setTimeout(go, 60); // a hidden tab has no frames
+  requestAnimationFrame(drawNow);
+  setTimeout(drawNow, 60); // a hidden tab has no frames
+}
+/** Draws what is due at once: after a click, before the next key. */
+function drawNow() {
+  if (!drawing) return;
+  drawing = false;
+  render();
 }
 
 async function loadConfig() {

@@ -36,7 +36,8 @@ actions.example = (button) => {
   Object.assign(state.first.draft, upstreamDraft(null, {}).draft, EXAMPLES[button.dataset.name], { key: state.first.draft.key });
   state.first.test = null;
   schedule();
-  setTimeout(() => document.getElementById('f-draft.base_url')?.focus(), 80);
+  drawNow();
+  document.getElementById('f-draft.base_url')?.focus();
 };
 
 function upstreamCard(upstream, at) {

@@ -18,3 +18,4 @@ mod sidecar;
 mod stream;
 mod support;
 mod tls;
+mod web;
