@@ -111,7 +111,10 @@ document.addEventListener('pointerdown', (event) => {
 
 // Menus stand below their buttons, inside the window.
 document.addEventListener('beforetoggle', ({ target, newState }) => {
-  if (newState === 'open' && target.dataset.opener) target.style.visibility = 'hidden';
+  if (newState !== 'open' || !target.dataset.opener) return;
+  state.menu = target.id;
+  render();
+  target.style.visibility = 'hidden'; // until it has its place
 }, true);
 document.addEventListener('toggle', ({ target, newState }) => {
   if (newState !== 'open' || !target.dataset?.opener) return;

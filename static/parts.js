@@ -17,9 +17,10 @@ function cut(text, look = '') {
   return html`<bdi class="cut ${look}" title="${whole}"><span class="head">${letters.slice(0, -TAIL).join('')}</span><span>${letters.slice(-TAIL).join('')}</span></bdi>`;
 }
 
+/** A button and its menu; the items come into the document when it opens. */
 function menu(id, label, items) {
   return html`<button class="quiet" type="button" id="open-${id}" popovertarget="menu-${id}" aria-label="${label}" title="${label}">${icon('more')}</button>
-    <div class="menu" popover id="menu-${id}" data-opener="open-${id}">${items.filter(Boolean).map((item) =>
+    <div class="menu" popover id="menu-${id}" data-opener="open-${id}">${state.menu === `menu-${id}` && items.filter(Boolean).map((item) =>
       html`<button type="button" class="${item.look}" data-action="${item.action}" data-name="${item.name}" data-more="${item.more}" ${item.disabled && 'disabled'}>${icon(item.icon)}${item.label}</button>`)}</div>`;
 }
 

@@ -15,6 +15,7 @@ const state = {
   toasts: [],
   login: { key: '', error: '', busy: false },
   filter: '',
+  menu: '', // the id of the menu that was opened last
   busy: new Set(), // controls whose change is on its way
 };
 
