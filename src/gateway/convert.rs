@@ -118,7 +118,7 @@ impl Forward<'_> {
         trace.answered(&answer.head);
         if answer.head.status >= 400 {
             let body = self.collect(exchange, &mut answer, ERROR_BYTES_MAX).await?;
-            let body = route.upstream.mask_secrets(body.data());
+            let body = self.app.mask_secrets(&route.upstream, body.data());
             trace.hears(&body);
             let mut error = of_answer(answer.head.status, &body, &route.upstream.name);
             if exchange.is_begun() {
@@ -192,9 +192,10 @@ impl Forward<'_> {
                 betas: &converted.betas,
                 anthropic_version: converted.anthropic_version,
             },
+            sidecar: None,
         };
         let mut alarm = Alarm::new(upstream.timeouts.connect);
-        let mut sending = pin!(send(&outbound, &spliced.parts, &mut alarm));
+        let mut sending = pin!(send(self.app, &outbound, &spliced.parts, &mut alarm));
         loop {
             let next = {
                 let (gone, _) = exchange.waiting();

@@ -8,6 +8,7 @@ use super::convert::Conversion;
 use super::debug::{Beginning, Record, mode};
 use super::headers::{is_event_stream, is_form, is_json, write_answer_fields};
 use super::metrics::Gauge;
+use super::models::decode;
 use super::outbound::{Outbound, Voice};
 use super::route::{Route, Way};
 use super::snapshot::{Snapshot, Upstream};
@@ -25,6 +26,7 @@ use crate::wire::body::Framing;
 use crate::wire::head::{Method, RequestHead};
 use crate::wire::json::{Object, splice};
 use crate::wire::multipart;
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -193,9 +195,13 @@ impl Forward<'_> {
         let upstream = &*route.upstream;
         let mut target = upstream.path(self.protocol, self.path);
         if let Some(query) = self.head.query() {
+            let query = match upstream.provider() {
+                Some(_) => without_keys(query),
+                None => query.into(),
+            };
             let target = target.to_mut();
             target.push('?');
-            target.push_str(query);
+            target.push_str(&query);
         }
         trace.asks(&target, body);
         let outbound = Outbound {
@@ -205,9 +211,10 @@ impl Forward<'_> {
             length: body.iter().map(|part| part.len()).sum(),
             content_type,
             voice: Voice::Client(self.head),
+            sidecar: None,
         };
         let (gone, alarm) = exchange.waiting();
-        match race(send(&outbound, body, alarm), gone).await {
+        match race(send(self.app, &outbound, body, alarm), gone).await {
             First::A(answer) => Ok(answer?),
             First::B(()) => Err(Refusal::ClientLeft),
         }
@@ -258,7 +265,7 @@ impl Forward<'_> {
     ) -> Result<(), Refusal> {
         let body = self.collect(exchange, &mut answer, ERROR_BYTES_MAX).await?;
         let body = match trace.upstream() {
-            Some(upstream) => upstream.mask_secrets(body.data()),
+            Some(upstream) => self.app.mask_secrets(upstream, body.data()),
             None => body.data().into(),
         };
         trace.hears(&body);
@@ -460,20 +467,44 @@ fn wrong_model(message: &str) -> Error {
     Error::client(Kind::BadRequest, message).param("model")
 }
 
-/// Sends a request and waits for the head of its answer. A redirect is an error; a URL that the upstream does not know is logged.
+/// A query without the parameters that the sidecar would take for a key: a client's has no business there.
+fn without_keys(query: &str) -> Cow<'_, str> {
+    let is_key = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        decode(name).is_ok_and(|name| name == "key" || name == "auth_token")
+    };
+    if !query.split('&').any(|pair| is_key(&pair)) {
+        return query.into();
+    }
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_key(pair)).collect();
+    kept.join("&").into()
+}
+
+/// Sends a request and waits for the head of its answer, after waiting for the sidecar if the upstream uses its accounts.
+/// A redirect is an error; a URL that the upstream does not know is logged.
 pub(super) async fn send(
+    app: &App,
     outbound: &Outbound<'_>,
     body: &[&[u8]],
     alarm: &mut Alarm,
 ) -> Result<Answer, Error> {
     let upstream = outbound.upstream;
+    let sidecar = match upstream.provider() {
+        // Boxed: a request to any other upstream should not pay for the state of a wait.
+        Some(_) => Some(Box::pin(app.sidecar_ready()).await?),
+        None => None,
+    };
+    let outbound = &Outbound {
+        sidecar: sidecar.as_ref(),
+        ..*outbound
+    };
     let mut head = Buffer::new();
     head.append_with(|out| outbound.write_head(out, Method::Post));
     let mut parts: Vec<&[u8]> = Vec::with_capacity(body.len() + 1);
     parts.push(head.data());
     parts.extend_from_slice(body);
     let call = Call {
-        origin: upstream.origin(outbound.protocol),
+        origin: outbound.origin(),
         method: Method::Post,
         parts: &parts,
         timeouts: upstream.timeouts,
@@ -504,4 +535,16 @@ fn redirect(upstream: &Upstream, answer: &Answer) -> Error {
         upstream.name
     );
     Error::upstream(Kind::BadReply, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_of_a_query_goes_to_the_sidecar() {
+        assert_eq!(without_keys("beta=true"), "beta=true");
+        assert_eq!(without_keys("key=a&beta=true&auth_token=b"), "beta=true");
+        assert_eq!(without_keys("k%65y=a&monkey=1&key"), "monkey=1");
+    }
 }

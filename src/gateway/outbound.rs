@@ -1,8 +1,11 @@
 //! The head of a request to an upstream: its URL, its credentials, its fields (product.md 3, "Credentials", "Headers").
+//! An upstream that uses accounts is reached at the sidecar that holds them, with the sidecar's key.
 
 use super::headers::write_request_fields;
 use super::snapshot::Upstream;
+use crate::net::origin::Origin;
 use crate::protocol::{ANTHROPIC_VERSION, Protocol};
+use crate::sidecar::Ready;
 use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
 
 /// The beta that an OAuth token needs.
@@ -39,9 +42,26 @@ pub struct Outbound<'a> {
     pub content_type: &'a [u8],
     /// Whose fields it carries.
     pub voice: Voice<'a>,
+    /// The sidecar, for an upstream that uses accounts.
+    pub sidecar: Option<&'a Ready>,
 }
 
-impl Outbound<'_> {
+impl<'a> Outbound<'a> {
+    /// Where it goes.
+    pub fn origin(&self) -> &'a Origin {
+        match self.sidecar {
+            Some(ready) => &ready.origin,
+            None => self.upstream.origin(self.protocol),
+        }
+    }
+
+    fn key(&self) -> Option<&'a str> {
+        match self.sidecar {
+            Some(ready) => ready.api_key.as_ref().map(|key| key.expose()),
+            None => self.upstream.key.as_ref().map(|key| key.expose()),
+        }
+    }
+
     /// Appends the whole head. What the upstream's own `headers` name replaces everything of that name.
     pub fn write_head(&self, out: &mut Vec<u8>, method: Method) {
         let upstream = self.upstream;
@@ -51,8 +71,7 @@ impl Outbound<'_> {
                 .iter()
                 .any(|(header, _)| header.as_bytes().eq_ignore_ascii_case(name))
         };
-        upstream
-            .origin(self.protocol)
+        self.origin()
             .write_request_line(out, method.name(), self.target);
         let version = match self.voice {
             Voice::Client(head) => {
@@ -95,10 +114,9 @@ impl Outbound<'_> {
     }
 
     fn write_credentials(&self, out: &mut Vec<u8>, own: impl Fn(&[u8]) -> bool) {
-        let Some(key) = &self.upstream.key else {
+        let Some(key) = self.key() else {
             return;
         };
-        let key = key.expose();
         let bearer = |out: &mut Vec<u8>| {
             if !own(b"authorization") {
                 out.extend_from_slice(b"authorization: Bearer ");
@@ -116,7 +134,7 @@ impl Outbound<'_> {
         if !own(b"x-api-key") {
             write_field(out, "x-api-key", key.as_bytes());
         }
-        let host = self.upstream.origin(self.protocol).host();
+        let host = self.origin().host();
         if host != "anthropic.com" && !host.ends_with(".anthropic.com") {
             bearer(out);
         }

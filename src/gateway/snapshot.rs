@@ -13,6 +13,7 @@ use super::upstream::{Place, kind_of};
 use crate::net::client::Timeouts as CallTimeouts;
 use crate::net::origin::{EnvProxy, Origin, ProxySettings};
 use crate::net::tls::TlsSettings;
+use crate::protocol::caps::Sampling;
 use crate::protocol::{Caps, Protocol};
 use crate::wire::json::{Raw, member};
 use crate::wire::text::nearest;
@@ -217,15 +218,19 @@ pub(super) fn own_route(upstream: &Arc<Upstream>) -> Arc<Route> {
         model_member: None,
         params: Params::default(),
         strict: false,
-        caps: caps(upstream.kind, &upstream.name, &[&upstream.flags]),
+        caps: caps(upstream, &upstream.name, &[&upstream.flags]),
         source: None,
         max_model_len: None,
     })
 }
 
 /// What a model of that kind of server can do, with quirks over it, later ones over earlier ones.
-fn caps(kind: &str, model: &str, quirks: &[&super::config::Flags]) -> Caps {
-    let mut caps = Caps::of(kind, model);
+fn caps(upstream: &Upstream, model: &str, quirks: &[&super::config::Flags]) -> Caps {
+    let mut caps = Caps::of(upstream.kind, model);
+    if upstream.provider().is_some() {
+        // The sidecar drops them for every account, in silence.
+        caps.sampling = Sampling::None;
+    }
     for (name, json) in quirks.iter().copied().flatten() {
         // Both were checked when the configuration was read.
         let _ = Raw::parse(json).and_then(|value| caps.set(name, value));
@@ -355,7 +360,11 @@ impl Build<'_> {
         let own = own.or_else(stand_in)?;
         let timeout = config.timeouts;
         let upstream = Upstream {
-            kind: config.kind.unwrap_or_else(|| kind_of(own.url())),
+            kind: config.kind.unwrap_or_else(|| match config.auth {
+                Auth::ApiKey(_) => kind_of(own.url()),
+                Auth::AnthropicOauth => "anthropic",
+                Auth::CodexOauth => "openai",
+            }),
             key: match &config.auth {
                 Auth::ApiKey(key) => key.clone(),
                 Auth::AnthropicOauth | Auth::CodexOauth => None,
@@ -420,7 +429,7 @@ impl Build<'_> {
         let token_param = token_param
             .into_iter()
             .find(|(name, _)| name == "token_param");
-        let caps = caps(upstream.kind, &config.target_model, &quirks);
+        let caps = caps(&upstream, &config.target_model, &quirks);
         let params = Params::build(&config.params, token_param.map(|(_, json)| json.as_str()));
         let model = serde_json::Value::from(config.target_model.as_str()).to_string();
         Some(Arc::new(Route {

@@ -184,6 +184,8 @@ pub struct View {
     pub pid: Option<u32>,
     /// Whether we run it.
     pub managed: bool,
+    /// Its address, without user info.
+    pub endpoint: String,
     over: bool,
     link: Option<Arc<Link>>,
 }
@@ -201,7 +203,7 @@ impl View {
         }
     }
 
-    /// Writes `{"state","reason","version","pid","retry_in_s"}`.
+    /// Writes `{"state","reason","version","pid","endpoint","managed","retry_in_s"}`.
     pub fn write_json(&self, now: Instant, out: &mut Vec<u8>) {
         let mut members = Members::open(out);
         members.text("state", self.state_name());
@@ -211,6 +213,8 @@ impl View {
             Some(pid) => members.raw("pid", pid),
             None => members.raw("pid", "null"),
         }
+        members.text("endpoint", &self.endpoint);
+        members.raw("managed", self.managed);
         match self.state {
             State::Backoff { until } | State::GivenUp { until } => {
                 members.raw("retry_in_s", seconds_until(until, now));
@@ -302,6 +306,14 @@ impl Sidecar {
     /// [`Kind::SidecarDown`] with the reason and when to try again.
     pub async fn ready(&self, deadline: Instant) -> Result<Ready, Error> {
         Ok(self.link(deadline).await?.ready.clone())
+    }
+
+    /// The key that requests to it carry now, so that no answer repeats it.
+    pub fn api_key(&self) -> Option<Key> {
+        let view = self.view.borrow();
+        view.link
+            .as_ref()
+            .and_then(|link| link.ready.api_key.clone())
     }
 
     pub(crate) async fn link(&self, deadline: Instant) -> Result<Arc<Link>, Error> {
@@ -397,6 +409,17 @@ impl Sidecar {
     /// The models of one account. Starts the sidecar if it does not run.
     pub async fn account_models(&self, name: &str) -> Result<Vec<accounts::Model>, Error> {
         accounts::models(&self.called().await?.management, name).await
+    }
+
+    /// The ids of the models that the accounts of that provider offer, from its list at `path`. Starts the sidecar if it
+    /// does not run.
+    pub async fn models(
+        &self,
+        provider: accounts::Provider,
+        path: &str,
+    ) -> Result<Vec<String>, Error> {
+        let link = self.called().await?;
+        accounts::offered(&link.ready, path, provider).await
     }
 
     /// Switches an account off or on. Starts the sidecar if it does not run.
