@@ -13,7 +13,7 @@
 //! | [`wire`] | bytes | error | tokio, async, sockets, clocks, the log |
 //! | [`protocol`] | what the three protocols mean | wire, error | tokio, async, net, the configuration |
 //! | [`net`] | sockets | wire, error, log, clock, sys | protocol, gateway, serde_json |
-//! | [`sidecar`] | a child process | net, wire, error, log, clock, sys | protocol, gateway |
+//! | [`sidecar`] | a child process that holds accounts | net, wire, error, log, clock, sys | protocol, gateway |
 //! | [`gateway`] | the product | everything | parsing raw bytes, naming a provider's fields |
 //!
 //! Beside them: [`error`] (for all), [`log`], [`clock`] and [`sys`] (for net and above), [`cli`] (for main).
@@ -44,6 +44,8 @@
 //! 3. `gateway::forward` reads the body within its limit and the budget ([`net::exchange`]).
 //! 4. [`wire::json`] finds the top-level members; [`gateway::route`] finds the alias, its upstream and the way there.
 //! 5. [`gateway::params`] chooses the edits; [`wire::json::splice`] makes parts of body and edits, nothing is copied.
+//!    For an account's upstream the place to go and the key are the sidecar's, once it is ready ([`sidecar::Sidecar::ready`],
+//!    [`gateway::neighbour`]); everything else is the same.
 //! 6. [`net::client`] takes a silent connection from [`net::pool`] or dials ([`net::dial`]), writes head and parts in one
 //!    vectored write, reads the answer's head; one retry if a reused connection was closed under it.
 //! 7. [`net::exchange`] relays: each read is decoded, framed for the client and written in place, within one call; the

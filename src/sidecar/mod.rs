@@ -376,20 +376,32 @@ impl Sidecar {
 
     /// The accounts: of the running sidecar, else as their files show them. Nothing is started.
     pub async fn accounts(&self) -> Result<Vec<Account>, Error> {
-        let link = self.view.borrow().link.clone();
-        let folder = self.folder.borrow().clone();
-        let Some(link) = link else {
-            return Ok(folder
-                .read_accounts()
-                .into_iter()
-                .map(Account::of_file)
-                .collect());
+        let (link, is_ours) = {
+            let view = self.view.borrow();
+            (view.link.clone(), view.managed)
         };
-        let mut accounts = accounts::list(&link.management).await?;
+        let listed = match link {
+            Some(link) => Some(accounts::list(&link.management).await),
+            None => None,
+        };
+        let mut accounts = match listed {
+            // One of ours that cannot be reached is ending, or has just crashed.
+            Some(Err(error)) if is_ours && error.kind == Kind::Unreachable => {
+                self.accounts_of_files()
+            }
+            Some(listed) => listed?,
+            None => return Ok(self.accounts_of_files()),
+        };
         for account in &mut accounts {
             self.complete_account(account);
         }
         Ok(accounts)
+    }
+
+    fn accounts_of_files(&self) -> Vec<Account> {
+        let folder = self.folder.borrow().clone();
+        let files = folder.read_accounts().into_iter();
+        files.map(Account::of_file).collect()
     }
 
     /// The list has no expiry, and forgets the last refresh at a restart; the account's file has both, where it is ours.
