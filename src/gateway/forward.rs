@@ -156,18 +156,26 @@ impl Forward<'_> {
             Way::Convert(to) => to,
             Way::None => return Err(route.lacks(self.path).into()),
         };
-        if self.companion {
+        let summary = self.wants_summary(&object);
+        if self.companion && !summary {
             self.answer_companion(exchange, trace, route, body.data())
                 .await?;
             return Ok(Asked::Done);
         }
         trace.converts(to);
-        Ok(Asked::Convert(Box::new(self.convert(
-            trace,
-            route,
-            to,
-            body.data(),
-        )?)))
+        if self.protocol != Protocol::Responses {
+            let conversion = self.convert(trace, route, to, body.data())?;
+            return Ok(Asked::Convert(Box::new(conversion)));
+        }
+        let recall = self.recall(&object, &model)?;
+        let whole = recall.body.as_deref().unwrap_or(body.data());
+        if summary {
+            Box::pin(self.summarise(exchange, trace, route, to, whole)).await?;
+            return Ok(Asked::Done);
+        }
+        let conversion = self.convert(trace, route, to, whole)?;
+        let conversion = conversion.recalled(recall.previous.as_deref(), recall.keeping);
+        Ok(Asked::Convert(Box::new(conversion)))
     }
 
     fn resolve(&self, model: &str, trace: &mut Trace) -> Result<&Arc<Route>, Error> {

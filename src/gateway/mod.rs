@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod admin;
+mod answering;
 pub mod config;
 mod convert;
 pub mod cors;
@@ -13,6 +14,7 @@ mod forward;
 pub mod headers;
 pub mod health;
 pub mod live;
+pub mod memory;
 pub mod metrics;
 pub mod models;
 pub mod neighbour;
@@ -20,12 +22,14 @@ mod outbound;
 pub mod owner;
 pub mod params;
 pub mod paths;
+mod recall;
 pub mod route;
 pub mod snapshot;
 pub mod trace;
 pub mod upstream;
 pub mod usage;
 pub mod watch;
+mod web;
 
 use crate::error::{Error, Kind};
 use crate::log;
@@ -40,6 +44,7 @@ use config::ClientKey;
 use cors::Visitor;
 use debug::Ring;
 use forward::Forward;
+use memory::{Memory, Owner};
 use metrics::Metrics;
 use paths::Endpoint;
 use snapshot::{Snapshot, Upstream};
@@ -62,6 +67,7 @@ pub struct App {
     sidecar: Option<Sidecar>,
     ring: Ring,
     metrics: Metrics,
+    memory: Memory,
     started_unix_s: u64,
     id_prefix: u64,
     id_count: AtomicU64,
@@ -120,6 +126,7 @@ impl App {
             metrics: Metrics::default(),
             started_unix_s,
             id_prefix,
+            memory: Memory::default(),
             id_count: AtomicU64::new(0),
         }
     }
@@ -196,14 +203,9 @@ impl App {
             client_key = self.client_key(snapshot, head)?;
         }
         match endpoint {
-            Endpoint::Root => {
-                self.plain(
-                    exchange,
-                    id,
-                    concat!("llm-wrapper ", env!("CARGO_PKG_VERSION"), "\n"),
-                )
+            Endpoint::Root => web::answer(head, exchange, id)
                 .await
-            }
+                .map_err(|_| Refusal::ClientLeft),
             Endpoint::Health => self.plain(exchange, id, "ok\n").await,
             Endpoint::Models => {
                 let page = match head.headers.get("anthropic-version") {
@@ -235,9 +237,10 @@ impl App {
                 self.json(snapshot, head, exchange, id, &models::one(model))
                     .await
             }
-            Endpoint::StoredResponse(_) => {
-                let message = "no response of that id is stored here: responses are kept only for requests that this gateway converted";
-                Err(Error::client(Kind::NotFound, message).into())
+            Endpoint::StoredResponse(rest) => {
+                let (owner, limits) = (Owner::of(client_key), snapshot.responses_store);
+                let body = self.stored_response(owner, limits, head.method, rest)?;
+                self.json(snapshot, head, exchange, id, &body).await
             }
             Endpoint::Main(protocol) => {
                 let forward = Forward {

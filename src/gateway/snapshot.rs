@@ -224,9 +224,10 @@ pub(super) fn own_route(upstream: &Arc<Upstream>) -> Arc<Route> {
     })
 }
 
-/// What a model of that kind of server can do, with quirks over it, later ones over earlier ones.
+/// What a model of that upstream can do, with quirks over it, later ones over earlier ones.
 fn caps(upstream: &Upstream, model: &str, quirks: &[&super::config::Flags]) -> Caps {
     let mut caps = Caps::of(upstream.kind, model);
+    caps.upstream = Some(upstream.name.as_str().into());
     if upstream.provider().is_some() {
         // The sidecar drops them for every account, in silence.
         caps.sampling = Sampling::None;

@@ -100,6 +100,8 @@ pub struct Exchange {
     body_bytes_in: u64,
     body_bytes_out: u64,
     status: u16,
+    /// The user that owns the client's end, once the handler found out: `Some(None)` if that cannot be told.
+    pub peer_uid: Option<Option<u32>>,
 }
 
 impl Exchange {
@@ -130,6 +132,7 @@ impl Exchange {
             body_bytes_in: 0,
             body_bytes_out: 0,
             status: 0,
+            peer_uid: None,
         }
     }
 

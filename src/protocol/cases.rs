@@ -3,4 +3,6 @@
 mod chat_messages;
 mod chat_responses;
 mod messages_chat;
+mod messages_responses;
 mod responses_chat;
+mod responses_messages;

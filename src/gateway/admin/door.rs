@@ -129,7 +129,7 @@ impl Door {
         &self,
         snapshot: &Snapshot,
         head: &RequestHead,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
     ) -> Result<Pass, Error> {
         check_origin(head)?;
         if let Some(shown) = bearer(head) {
@@ -144,7 +144,7 @@ impl Door {
         if let Some(ends) = self.session(snapshot, head) {
             return Ok(Pass::Session(ends));
         }
-        if snapshot.admin_key.is_none() && is_local(head, exchange) {
+        if snapshot.admin_key.is_none() && is_local(head, exchange).await {
             return Ok(Pass::Local);
         }
         Err(Error::client(
@@ -385,12 +385,21 @@ fn is_https(head: &RequestHead) -> bool {
 }
 
 /// The keyless way, all conditions but that the key is a generated one.
-fn is_local(head: &RequestHead, exchange: &Exchange) -> bool {
+async fn is_local(head: &RequestHead, exchange: &mut Exchange) -> bool {
     if head.headers.get("authorization").is_some() || !is_beside_us(head, exchange) {
         return false;
     }
     let client = exchange.peer();
-    let owner = exchange.local().and_then(|here| peer::uid_of(client, here));
+    let owner = match exchange.peer_uid {
+        Some(owner) => owner,
+        None => {
+            let here = exchange.local();
+            // The system walks all its connections for it: tens of milliseconds, not on a thread that serves, and once a connection.
+            let look = move || here.and_then(|here| peer::uid_of(client, here));
+            let owner = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+            *exchange.peer_uid.insert(owner)
+        }
+    };
     owner.is_some_and(|uid| uid == sys::getuid() || uid == 0)
 }
 
