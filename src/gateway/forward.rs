@@ -22,10 +22,11 @@ use crate::net::exchange::{Broken, Exchange, RequestBody};
 use crate::net::{First, race};
 use crate::protocol::Protocol;
 use crate::wire::body::Framing;
-use crate::wire::head::{Method, RequestHead};
+use crate::wire::head::{Method, RequestHead, ResponseHead};
 use crate::wire::json::{Object, splice};
 use crate::wire::multipart;
 use std::future::{Future, poll_fn};
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -205,7 +206,6 @@ impl Forward<'_> {
             target.push('?');
             target.push_str(query);
         }
-        trace.asks(&target, body);
         let outbound = Outbound {
             upstream,
             protocol: self.protocol,
@@ -214,8 +214,10 @@ impl Forward<'_> {
             content_type,
             voice: Voice::Client(self.head),
         };
+        let (head, fields) = head_of(&outbound);
+        trace.asks(&target, &head.data()[fields], body);
         let (gone, alarm) = exchange.waiting();
-        match race(send(&outbound, body, alarm), gone).await {
+        match race(send(&outbound, head, body, alarm), gone).await {
             First::A(answer) => Ok(answer?),
             First::B(()) => Err(Refusal::ClientLeft),
         }
@@ -228,7 +230,6 @@ impl Forward<'_> {
         trace: &mut Trace,
         mut answer: Answer,
     ) -> Result<(), Refusal> {
-        trace.answered(&answer.head);
         let status = answer.head.status;
         if status >= 400 {
             return self.relay_error(exchange, trace, answer).await;
@@ -242,7 +243,7 @@ impl Forward<'_> {
             Framing::Chunked | Framing::UntilClose => None,
         };
         exchange.begin(status, length, |out| {
-            write_answer_fields(out, &answer.head, self.request_id);
+            self.write_answer_fields(out, trace, &answer.head);
             trace.write_warnings(out);
             self.app.write_cors(out, self.snapshot, self.head);
         });
@@ -271,9 +272,11 @@ impl Forward<'_> {
         };
         trace.hears(&body);
         let status = answer.head.status;
+        let mut fields = Vec::new();
+        self.write_answer_fields(&mut fields, trace, &answer.head);
         let body = trace.with_record(exchange, status, &body);
         let sent = exchange.answer(status, &body, |out| {
-            write_answer_fields(out, &answer.head, self.request_id);
+            out.extend_from_slice(&fields);
             trace.write_debug_id(out);
             self.app.write_cors(out, self.snapshot, self.head);
         });
@@ -288,6 +291,8 @@ impl Forward<'_> {
         mut answer: Answer,
     ) -> Result<(), Refusal> {
         let status = answer.head.status;
+        let mut fields = Vec::new();
+        self.write_answer_fields(&mut fields, trace, &answer.head);
         let framing = answer.body.framing();
         let content_type = answer.head.headers.get("content-type").unwrap_or_default();
         let streams = is_event_stream(content_type);
@@ -304,7 +309,7 @@ impl Forward<'_> {
             if whole {
                 let body = trace.with_record(exchange, status, begun.data());
                 let sent = exchange.answer(status, &body, |out| {
-                    write_answer_fields(out, &answer.head, self.request_id);
+                    out.extend_from_slice(&fields);
                     trace.write_warnings(out);
                     self.app.write_cors(out, self.snapshot, self.head);
                 });
@@ -317,7 +322,7 @@ impl Forward<'_> {
             Framing::Chunked | Framing::UntilClose => None,
         };
         exchange.begin(status, length, |out| {
-            write_answer_fields(out, &answer.head, self.request_id);
+            out.extend_from_slice(&fields);
             trace.write_warnings(out);
             self.app.write_cors(out, self.snapshot, self.head);
         });
@@ -347,6 +352,13 @@ impl Forward<'_> {
             sent.map_err(|_| Refusal::ClientLeft)?;
         }
         exchange.finish().await.map_err(|_| Refusal::ClientLeft)
+    }
+
+    /// The upstream's fields that come back, and so into the record.
+    fn write_answer_fields(&self, out: &mut Vec<u8>, trace: &mut Trace, head: &ResponseHead) {
+        let begin = out.len();
+        write_answer_fields(out, head, self.request_id);
+        trace.answered(head.status, &out[begin..]);
     }
 
     /// Whether the client wants its record in the answer, and may.
@@ -468,15 +480,22 @@ fn wrong_model(message: &str) -> Error {
     Error::client(Kind::BadRequest, message).param("model")
 }
 
+/// The head of a request, and where the client's own field lines lie in it.
+pub(super) fn head_of(outbound: &Outbound<'_>) -> (Buffer, Range<usize>) {
+    let mut head = Buffer::new();
+    let mut fields = 0..0;
+    head.append_with(|out| fields = outbound.write_head(out, Method::Post));
+    (head, fields)
+}
+
 /// Sends a request and waits for the head of its answer. A redirect is an error; a URL that the upstream does not know is logged.
 pub(super) async fn send(
     outbound: &Outbound<'_>,
+    head: Buffer,
     body: &[&[u8]],
     alarm: &mut Alarm,
 ) -> Result<Answer, Error> {
     let upstream = outbound.upstream;
-    let mut head = Buffer::new();
-    head.append_with(|out| outbound.write_head(out, Method::Post));
     let mut parts: Vec<&[u8]> = Vec::with_capacity(body.len() + 1);
     parts.push(head.data());
     parts.extend_from_slice(body);

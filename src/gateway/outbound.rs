@@ -4,6 +4,7 @@ use super::headers::write_request_fields;
 use super::snapshot::Upstream;
 use crate::protocol::{ANTHROPIC_VERSION, Protocol};
 use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
+use std::ops::Range;
 
 /// The beta that an OAuth token needs.
 const OAUTH_BETA: &str = "oauth-2025-04-20";
@@ -43,7 +44,8 @@ pub struct Outbound<'a> {
 
 impl Outbound<'_> {
     /// Appends the whole head. What the upstream's own `headers` name replaces everything of that name.
-    pub fn write_head(&self, out: &mut Vec<u8>, method: Method) {
+    /// Gives where the client's own field lines lie in `out`.
+    pub fn write_head(&self, out: &mut Vec<u8>, method: Method) -> Range<usize> {
         let upstream = self.upstream;
         let own = |name: &[u8]| {
             upstream
@@ -54,9 +56,12 @@ impl Outbound<'_> {
         upstream
             .origin(self.protocol)
             .write_request_line(out, method.name(), self.target);
+        let begin = out.len();
+        let mut end = begin;
         let version = match self.voice {
             Voice::Client(head) => {
                 write_request_fields(out, head, own);
+                end = out.len();
                 if head.headers.get("anthropic-version").is_some() {
                     None
                 } else {
@@ -92,6 +97,7 @@ impl Outbound<'_> {
         // Capture and conversion must be able to read the answer, and so must the client.
         write_field(out, "accept-encoding", b"identity");
         out.extend_from_slice(b"\r\n");
+        begin..end
     }
 
     fn write_credentials(&self, out: &mut Vec<u8>, own: impl Fn(&[u8]) -> bool) {
