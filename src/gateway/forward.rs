@@ -23,11 +23,12 @@ use crate::net::exchange::{Broken, Exchange, RequestBody};
 use crate::net::{First, race};
 use crate::protocol::Protocol;
 use crate::wire::body::Framing;
-use crate::wire::head::{Method, RequestHead};
+use crate::wire::head::{Method, RequestHead, ResponseHead};
 use crate::wire::json::{Object, splice};
 use crate::wire::multipart;
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -211,7 +212,6 @@ impl Forward<'_> {
             target.push('?');
             target.push_str(&query);
         }
-        trace.asks(&target, body);
         let outbound = Outbound {
             upstream,
             protocol: self.protocol,
@@ -221,8 +221,10 @@ impl Forward<'_> {
             voice: Voice::Client(self.head),
             sidecar: None,
         };
+        let (head, fields) = head_of(&outbound);
+        trace.asks(&target, &head.data()[fields], body);
         let (gone, alarm) = exchange.waiting();
-        match race(send(self.app, &outbound, body, alarm), gone).await {
+        match race(send(self.app, &outbound, head, body, alarm), gone).await {
             First::A(answer) => Ok(answer?),
             First::B(()) => Err(Refusal::ClientLeft),
         }
@@ -235,7 +237,6 @@ impl Forward<'_> {
         trace: &mut Trace,
         mut answer: Answer,
     ) -> Result<(), Refusal> {
-        trace.answered(&answer.head);
         let status = answer.head.status;
         if status >= 400 {
             return self.relay_error(exchange, trace, answer).await;
@@ -249,7 +250,7 @@ impl Forward<'_> {
             Framing::Chunked | Framing::UntilClose => None,
         };
         exchange.begin(status, length, |out| {
-            write_answer_fields(out, &answer.head, self.request_id);
+            self.write_answer_fields(out, trace, &answer.head);
             trace.write_warnings(out);
             self.app.write_cors(out, self.snapshot, self.head);
         });
@@ -278,9 +279,11 @@ impl Forward<'_> {
         };
         trace.hears(&body);
         let status = answer.head.status;
+        let mut fields = Vec::new();
+        self.write_answer_fields(&mut fields, trace, &answer.head);
         let body = trace.with_record(exchange, status, &body);
         let sent = exchange.answer(status, &body, |out| {
-            write_answer_fields(out, &answer.head, self.request_id);
+            out.extend_from_slice(&fields);
             trace.write_debug_id(out);
             self.app.write_cors(out, self.snapshot, self.head);
         });
@@ -295,6 +298,8 @@ impl Forward<'_> {
         mut answer: Answer,
     ) -> Result<(), Refusal> {
         let status = answer.head.status;
+        let mut fields = Vec::new();
+        self.write_answer_fields(&mut fields, trace, &answer.head);
         let framing = answer.body.framing();
         let content_type = answer.head.headers.get("content-type").unwrap_or_default();
         let streams = is_event_stream(content_type);
@@ -311,7 +316,7 @@ impl Forward<'_> {
             if whole {
                 let body = trace.with_record(exchange, status, begun.data());
                 let sent = exchange.answer(status, &body, |out| {
-                    write_answer_fields(out, &answer.head, self.request_id);
+                    out.extend_from_slice(&fields);
                     trace.write_warnings(out);
                     self.app.write_cors(out, self.snapshot, self.head);
                 });
@@ -324,7 +329,7 @@ impl Forward<'_> {
             Framing::Chunked | Framing::UntilClose => None,
         };
         exchange.begin(status, length, |out| {
-            write_answer_fields(out, &answer.head, self.request_id);
+            out.extend_from_slice(&fields);
             trace.write_warnings(out);
             self.app.write_cors(out, self.snapshot, self.head);
         });
@@ -354,6 +359,13 @@ impl Forward<'_> {
             sent.map_err(|_| Refusal::ClientLeft)?;
         }
         exchange.finish().await.map_err(|_| Refusal::ClientLeft)
+    }
+
+    /// The upstream's fields that come back, and so into the record.
+    fn write_answer_fields(&self, out: &mut Vec<u8>, trace: &mut Trace, head: &ResponseHead) {
+        let begin = out.len();
+        write_answer_fields(out, head, self.request_id);
+        trace.answered(head.status, &out[begin..]);
     }
 
     /// Whether the client wants its record in the answer, and may.
@@ -488,11 +500,20 @@ fn without_keys(query: &str) -> Cow<'_, str> {
     kept.join("&").into()
 }
 
+/// The head of a request, and where the client's own field lines lie in it.
+pub(super) fn head_of(outbound: &Outbound<'_>) -> (Buffer, Range<usize>) {
+    let mut head = Buffer::new();
+    let mut fields = 0..0;
+    head.append_with(|out| fields = outbound.write_head(out, Method::Post));
+    (head, fields)
+}
+
 /// Sends a request and waits for the head of its answer, after waiting for the sidecar if the upstream uses its accounts.
 /// A redirect is an error; a URL that the upstream does not know is logged.
 pub(super) async fn send(
     app: &App,
     outbound: &Outbound<'_>,
+    head: Buffer,
     body: &[&[u8]],
     alarm: &mut Alarm,
 ) -> Result<Answer, Error> {
@@ -506,8 +527,10 @@ pub(super) async fn send(
         sidecar: sidecar.as_ref(),
         ..*outbound
     };
-    let mut head = Buffer::new();
-    head.append_with(|out| outbound.write_head(out, Method::Post));
+    let head = match outbound.sidecar {
+        Some(_) => head_of(outbound).0, // now that its key is known
+        None => head,
+    };
     let mut parts: Vec<&[u8]> = Vec::with_capacity(body.len() + 1);
     parts.push(head.data());
     parts.extend_from_slice(body);

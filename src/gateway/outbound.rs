@@ -7,6 +7,7 @@ use crate::net::origin::Origin;
 use crate::protocol::{ANTHROPIC_VERSION, Protocol};
 use crate::sidecar::Ready;
 use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
+use std::ops::Range;
 
 /// The beta that an OAuth token needs.
 const OAUTH_BETA: &str = "oauth-2025-04-20";
@@ -63,7 +64,8 @@ impl<'a> Outbound<'a> {
     }
 
     /// Appends the whole head. What the upstream's own `headers` name replaces everything of that name.
-    pub fn write_head(&self, out: &mut Vec<u8>, method: Method) {
+    /// Gives where the client's own field lines lie in `out`.
+    pub fn write_head(&self, out: &mut Vec<u8>, method: Method) -> Range<usize> {
         let upstream = self.upstream;
         let own = |name: &[u8]| {
             upstream
@@ -73,9 +75,12 @@ impl<'a> Outbound<'a> {
         };
         self.origin()
             .write_request_line(out, method.name(), self.target);
+        let begin = out.len();
+        let mut end = begin;
         let version = match self.voice {
             Voice::Client(head) => {
                 write_request_fields(out, head, own);
+                end = out.len();
                 if head.headers.get("anthropic-version").is_some() {
                     None
                 } else {
@@ -111,6 +116,7 @@ impl<'a> Outbound<'a> {
         // Capture and conversion must be able to read the answer, and so must the client.
         write_field(out, "accept-encoding", b"identity");
         out.extend_from_slice(b"\r\n");
+        begin..end
     }
 
     fn write_credentials(&self, out: &mut Vec<u8>, own: impl Fn(&[u8]) -> bool) {

@@ -138,7 +138,9 @@ async fn ask(
         sidecar: None,
     };
     let mut head = Buffer::new();
-    head.append_with(|out| outbound.write_head(out, method));
+    head.append_with(|out| {
+        outbound.write_head(out, method);
+    });
     let mut alarm = Alarm::new(DEADLINE);
     let mut answer = client::send(
         &Call {
