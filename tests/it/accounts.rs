@@ -261,6 +261,13 @@ fn nothing_of_the_clients_own_reaches_the_sidecar_but_what_it_needs_does() {
         for secret in ["sk-client-key-0123", "192.0.2.1"] {
             assert!(!whole.contains(secret), "{model} {path}: {whole}");
         }
+        let verbatim = [("sonnet", MESSAGES), ("gpt", RESPONSES)].contains(&(model, path));
+        let query = if verbatim {
+            json!([["beta", "true"]])
+        } else {
+            json!([])
+        };
+        assert_eq!(line["query"], query, "{model} {path}");
         let headers = &line["headers"];
         for name in [
             "cookie",
