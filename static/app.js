@@ -153,6 +153,15 @@ document.addEventListener('keydown', (event) => {
   }
 });
 
+// A name that is cut in two parts is copied as one.
+document.addEventListener('copy', (event) => {
+  const selection = getSelection();
+  const cut = selection.anchorNode?.parentElement?.closest('.cut');
+  if (!cut?.contains(selection.focusNode)) return;
+  event.clipboardData.setData('text/plain', selection.toString().replace(/\n/g, ''));
+  event.preventDefault();
+});
+
 addEventListener('beforeunload', (event) => {
   if (state.dialogs.some((dialog) => dialog.draft && isChanged(dialog)) || (state.first && isChanged(state.first))) event.preventDefault();
 });

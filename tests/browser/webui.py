@@ -469,6 +469,10 @@ def a_request_is_seen_live_and_opens_to_four_sides(room):
     command = page.evaluate("navigator.clipboard.readText()")
     answer = subprocess.run(["sh", "-c", command.replace("curl ", "curl -s ", 1)], capture_output=True, text=True, timeout=20)
     assert "choices" in json.loads(answer.stdout), answer
+    id = page.locator(".facts .cut[title^=req_]")
+    id.evaluate("(it) => getSelection().setBaseAndExtent(it.firstChild.firstChild, 0, it.lastChild.firstChild, it.lastChild.firstChild.length)")
+    keys(page, "Control+c")
+    assert page.evaluate("navigator.clipboard.readText()") == id.get_attribute("title"), "a cut name is copied in two lines"
     gateway.ask("/v1/chat/completions", {"model": "fails", "messages": [{"role": "user", "content": "hi"}]})
     expect(page.locator(".record .status.bad")).to_be_visible()
     page.get_by_role("button", name="Only failed").click()
