@@ -246,7 +246,7 @@ pub(super) async fn answer(
 mod tests {
     use super::*;
 
-    const BYTES_MAX: usize = 120 * 1024;
+    const BYTES_MAX: usize = 160 * 1000;
 
     fn page() -> Page {
         Page::of(INDEX, STYLE, SCRIPT, ICON)

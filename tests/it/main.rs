@@ -19,3 +19,4 @@ mod sidecar;
 mod stream;
 mod support;
 mod tls;
+mod web;
