@@ -18,10 +18,10 @@ use crate::net::client::{Answer, Body};
 use crate::net::exchange::Exchange;
 use crate::net::{First, race, tls};
 use crate::protocol::{
-    Collector, Context, Converted, Made, Protocol, Translator, Warnings, convert_request,
-    convert_response, estimate_answer, of_answer, replay,
+    Collector, Context, Converted, Made, Protocol, Translator, Warnings, answer_of,
+    convert_request, convert_response, estimate_answer, of_answer, replay,
 };
-use crate::wire::head::{Headers, write_field};
+use crate::wire::head::{ResponseHead, write_field};
 use crate::wire::json::{Object, splice};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -117,9 +117,7 @@ impl Forward<'_> {
                 return self.fail(exchange, trace, answering, error).await;
             }
             error.retry_after_s = None; // the header itself is carried, whatever its form
-            return self
-                .refuse(exchange, trace, &error, &answer.head.headers)
-                .await;
+            return self.refuse(exchange, trace, &error, &answer.head).await;
         }
         if let Some(coding) = answer
             .head
@@ -230,13 +228,14 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         trace: &Trace,
         error: &Error,
-        upstream: &Headers,
+        upstream: &ResponseHead,
     ) -> Result<(), Refusal> {
-        let answer = crate::protocol::answer(self.protocol, error, self.request_id);
+        let answer = answer_of(self.protocol, upstream.status, error, self.request_id);
         let sent = exchange.answer(answer.status, &answer.body, |out| {
             write_field(out, "content-type", b"application/json");
             for name in ["retry-after", "retry-after-ms", "x-should-retry"] {
                 if let Some(value) = upstream
+                    .headers
                     .get(name)
                     .filter(|_| name != "x-should-retry" || answer.should_retry.is_none())
                 {

@@ -340,6 +340,7 @@ impl App {
         snapshot: &Snapshot,
         head: &RequestHead,
         exchange: &mut Exchange,
+        trace: &Trace,
         id: &str,
         error: &Error,
     ) {
@@ -365,6 +366,7 @@ impl App {
                 write_field(out, "upgrade", b"HTTP/1.1");
             }
             headers::write_request_ids(out, id.as_bytes());
+            trace.write_upstream_id(out);
             self.write_cors(out, snapshot, head);
         });
         let _ = sent.await; // a client that left meanwhile is seen in the log line
@@ -398,7 +400,7 @@ impl Handler for App {
         {
             Ok(()) => {}
             Err(Refusal::Error(error)) if !exchange.is_begun() => {
-                self.refuse(&snapshot, head, exchange, id.text(), &error)
+                self.refuse(&snapshot, head, exchange, &trace, id.text(), &error)
                     .await
             }
             Err(Refusal::Error(error)) => {

@@ -3,4 +3,5 @@
 mod chat_messages;
 mod chat_responses;
 mod messages_chat;
+mod recorded;
 mod responses_chat;
