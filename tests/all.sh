@@ -23,6 +23,7 @@ need cc build-essential
 need curl curl
 need python3 python3
 need prlimit util-linux
+[ -x /usr/sbin/nginx ] || need nginx nginx
 python3 -c 'import venv, ensurepip' 2> /dev/null || missing="$missing python3-venv"
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
 if [ -n "$missing" ]; then

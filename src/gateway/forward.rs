@@ -5,7 +5,9 @@
 
 use super::config::ClientKey;
 use super::convert::Conversion;
-use super::headers::{is_form, write_answer_fields};
+use super::debug::{Beginning, Record, mode};
+use super::headers::{is_event_stream, is_form, is_json, write_answer_fields};
+use super::metrics::Gauge;
 use super::outbound::{Outbound, Voice};
 use super::route::{Route, Way};
 use super::snapshot::{Snapshot, Upstream};
@@ -34,7 +36,7 @@ pub(super) const ERROR_BYTES_MAX: usize = 1024 * 1024;
 /// One request to an endpoint that is routed by its body's `model`.
 pub(super) struct Forward<'a> {
     pub app: &'a App,
-    pub snapshot: &'a Snapshot,
+    pub snapshot: &'a Arc<Snapshot>,
     pub head: &'a RequestHead,
     /// The protocol the client speaks.
     pub protocol: Protocol,
@@ -64,6 +66,8 @@ enum Asked {
 impl Forward<'_> {
     /// Answers it. An error before the answer has begun is the caller's to render; afterwards the answer is broken off.
     pub async fn run(&self, exchange: &mut Exchange, trace: &mut Trace) -> Result<(), Refusal> {
+        let _open = self.app.metrics.opened(Gauge::Requests);
+        trace.begins(self.record(exchange), self.debugs());
         let coding = self.head.headers.text("content-encoding");
         if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
             let message = format!(
@@ -75,6 +79,7 @@ impl Forward<'_> {
             let body = exchange
                 .read_body(self.snapshot.limits.body_bytes_max, &self.app.budget)
                 .await?;
+            trace.was_asked(body.data());
             self.ask(exchange, trace, &body).await?
         };
         match asked {
@@ -112,7 +117,7 @@ impl Forward<'_> {
                 &bytes[range.end..],
             ];
             return self
-                .send_verbatim(exchange, route, &parts, content_type)
+                .send_verbatim(exchange, trace, route, &parts, content_type)
                 .await
                 .map(Asked::Verbatim);
         }
@@ -142,25 +147,33 @@ impl Forward<'_> {
                 };
                 let spliced = splice(&object, &edits);
                 return self
-                    .send_verbatim(exchange, route, &spliced.parts, b"application/json")
+                    .send_verbatim(exchange, trace, route, &spliced.parts, b"application/json")
                     .await
                     .map(Asked::Verbatim);
             }
             Way::Convert(to) => to,
             Way::None => return Err(route.lacks(self.path).into()),
         };
-        if self.companion {
+        let summary = self.wants_summary(&object);
+        if self.companion && !summary {
             self.answer_companion(exchange, trace, route, body.data())
                 .await?;
             return Ok(Asked::Done);
         }
         trace.converts(to);
-        Ok(Asked::Convert(Box::new(self.convert(
-            trace,
-            route,
-            to,
-            body.data(),
-        )?)))
+        if self.protocol != Protocol::Responses {
+            let conversion = self.convert(trace, route, to, body.data())?;
+            return Ok(Asked::Convert(Box::new(conversion)));
+        }
+        let recall = self.recall(&object, &model)?;
+        let whole = recall.body.as_deref().unwrap_or(body.data());
+        if summary {
+            Box::pin(self.summarise(exchange, trace, route, to, whole)).await?;
+            return Ok(Asked::Done);
+        }
+        let conversion = self.convert(trace, route, to, whole)?;
+        let conversion = conversion.recalled(recall.previous.as_deref(), recall.keeping);
+        Ok(Asked::Convert(Box::new(conversion)))
     }
 
     fn resolve(&self, model: &str, trace: &mut Trace) -> Result<&Arc<Route>, Error> {
@@ -180,6 +193,7 @@ impl Forward<'_> {
     async fn send_verbatim(
         &self,
         exchange: &mut Exchange,
+        trace: &mut Trace,
         route: &Route,
         body: &[&[u8]],
         content_type: &[u8],
@@ -191,6 +205,7 @@ impl Forward<'_> {
             target.push('?');
             target.push_str(query);
         }
+        trace.asks(&target, body);
         let outbound = Outbound {
             upstream,
             protocol: self.protocol,
@@ -213,9 +228,13 @@ impl Forward<'_> {
         trace: &mut Trace,
         mut answer: Answer,
     ) -> Result<(), Refusal> {
+        trace.answered(&answer.head);
         let status = answer.head.status;
         if status >= 400 {
             return self.relay_error(exchange, trace, answer).await;
+        }
+        if trace.debugs {
+            return Box::pin(self.relay_debugged(exchange, trace, answer)).await;
         }
         let length = match answer.body.framing() {
             Framing::Length(n) => Some(n),
@@ -227,16 +246,15 @@ impl Forward<'_> {
             trace.write_warnings(out);
             self.app.write_cors(out, self.snapshot, self.head);
         });
+        let content_type = answer.head.headers.get("content-type");
+        let _stream = content_type.is_some_and(is_event_stream).then(|| {
+            trace.streams();
+            self.app.metrics.opened(Gauge::Streams)
+        });
         // Nothing of the head is needed any more, and a stream may be held for an hour.
         drop(std::mem::take(&mut answer.head));
-        match exchange
-            .relay(&mut answer.body, |piece| trace.usage.feed(piece))
-            .await
-        {
-            Ok(()) => Ok(()),
-            Err(Broken::Client) => Err(Refusal::ClientLeft),
-            Err(Broken::Upstream(error)) => Err(error.into()),
-        }
+        let relayed = exchange.relay(&mut answer.body, |piece| trace.hears(piece));
+        relayed.await.map_err(broken)
     }
 
     /// An error answer goes on as it is, status and body, but for a quoted key.
@@ -251,11 +269,102 @@ impl Forward<'_> {
             Some(upstream) => upstream.mask_secrets(body.data()),
             None => body.data().into(),
         };
-        let sent = exchange.answer(answer.head.status, &body, |out| {
+        trace.hears(&body);
+        let status = answer.head.status;
+        let body = trace.with_record(exchange, status, &body);
+        let sent = exchange.answer(status, &body, |out| {
             write_answer_fields(out, &answer.head, self.request_id);
+            trace.write_debug_id(out);
             self.app.write_cors(out, self.snapshot, self.head);
         });
         sent.await.map_err(|_| Refusal::ClientLeft)
+    }
+
+    /// The same for a client that asked for its record: a JSON object is collected and gains it, a stream ends with it.
+    async fn relay_debugged(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        mut answer: Answer,
+    ) -> Result<(), Refusal> {
+        let status = answer.head.status;
+        let framing = answer.body.framing();
+        let content_type = answer.head.headers.get("content-type").unwrap_or_default();
+        let streams = is_event_stream(content_type);
+        let plain = answer.head.headers.get("content-encoding");
+        let plain = plain.is_none_or(|coding| coding.eq_ignore_ascii_case(b"identity"));
+        let grows = streams && plain && !matches!(framing, Framing::Length(_) | Framing::None);
+        let mut begun = Collected::default();
+        if plain && is_json(content_type) && framing != Framing::None {
+            let whole;
+            (begun, whole) = self
+                .collect_some(exchange, &mut answer, mode::BODY_BYTES_MAX)
+                .await?;
+            trace.hears(begun.data());
+            if whole {
+                let body = trace.with_record(exchange, status, begun.data());
+                let sent = exchange.answer(status, &body, |out| {
+                    write_answer_fields(out, &answer.head, self.request_id);
+                    trace.write_warnings(out);
+                    self.app.write_cors(out, self.snapshot, self.head);
+                });
+                return sent.await.map_err(|_| Refusal::ClientLeft);
+            }
+        }
+        let length = match framing {
+            Framing::Length(n) => Some(n),
+            Framing::None => Some(0),
+            Framing::Chunked | Framing::UntilClose => None,
+        };
+        exchange.begin(status, length, |out| {
+            write_answer_fields(out, &answer.head, self.request_id);
+            trace.write_warnings(out);
+            self.app.write_cors(out, self.snapshot, self.head);
+        });
+        let _stream = streams.then(|| {
+            trace.streams();
+            self.app.metrics.opened(Gauge::Streams)
+        });
+        if !begun.data().is_empty() {
+            let sent = exchange.write(begun.data()).await;
+            sent.map_err(|_| Refusal::ClientLeft)?;
+            drop(begun);
+        }
+        let mut end = [0; 2];
+        let relayed = exchange.relay_part(&mut answer.body, !grows, |piece| {
+            for byte in piece.iter().rev().take(2).rev() {
+                end = [end[1], *byte];
+            }
+            trace.hears(piece);
+        });
+        relayed.await.map_err(broken)?;
+        // Behind a whole event only: a comment inside of one would end it.
+        if grows
+            && (end == *b"\n\n" || end == *b"\r\n")
+            && let Some(report) = trace.report(exchange, status)
+        {
+            let sent = exchange.write(&mode::comment(&report)).await;
+            sent.map_err(|_| Refusal::ClientLeft)?;
+        }
+        exchange.finish().await.map_err(|_| Refusal::ClientLeft)
+    }
+
+    /// Whether the client wants its record in the answer, and may.
+    fn debugs(&self) -> bool {
+        let asked = self.head.headers.get(mode::ASKED);
+        self.snapshot.debug_header && asked.is_some_and(|value| value.eq_ignore_ascii_case(b"true"))
+    }
+
+    fn record(&self, exchange: &Exchange) -> Arc<Record> {
+        Record::begin(&Beginning {
+            id: self.request_id,
+            snapshot: self.snapshot,
+            head: self.head,
+            peer: exchange.peer().ip(),
+            client_key: self.client_key.map(|key| key.name.as_str()),
+            protocol: self.protocol,
+            received_at: exchange.received_at(),
+        })
     }
 
     /// Reads an answer's whole body, within `bytes_max` and the budget.
@@ -265,6 +374,24 @@ impl Forward<'_> {
         answer: &mut Answer,
         bytes_max: usize,
     ) -> Result<Collected, Refusal> {
+        let (collected, whole) = self.collect_some(exchange, answer, bytes_max).await?;
+        if whole {
+            return Ok(collected);
+        }
+        let message = format!(
+            "the upstream's answer is larger than {} MB",
+            bytes_max / (1024 * 1024)
+        );
+        Err(Error::upstream(Kind::BadReply, message).into())
+    }
+
+    /// Reads an answer's body, and stops when it is larger than `bytes_max`: false then.
+    async fn collect_some(
+        &self,
+        exchange: &mut Exchange,
+        answer: &mut Answer,
+        bytes_max: usize,
+    ) -> Result<(Collected, bool), Refusal> {
         let mut collected = Collected::default();
         let idle = answer.body.idle();
         loop {
@@ -287,14 +414,10 @@ impl Forward<'_> {
                 .await?
             };
             if last {
-                return Ok(collected);
+                return Ok((collected, true));
             }
             if collected.bytes.len() > bytes_max {
-                let message = format!(
-                    "the upstream's answer is larger than {} MB",
-                    bytes_max / (1024 * 1024)
-                );
-                return Err(Error::upstream(Kind::BadReply, message).into());
+                return Ok((collected, false));
             }
             if !self
                 .app
@@ -323,6 +446,13 @@ pub(super) struct Collected {
 impl Collected {
     pub fn data(&self) -> &[u8] {
         self.bytes.data()
+    }
+}
+
+fn broken(why: Broken) -> Refusal {
+    match why {
+        Broken::Client => Refusal::ClientLeft,
+        Broken::Upstream(error) => error.into(),
     }
 }
 

@@ -117,6 +117,11 @@ pub fn is_event_stream(content_type: &[u8]) -> bool {
     media_type(content_type).eq_ignore_ascii_case(b"text/event-stream")
 }
 
+/// Whether a content type is that of JSON.
+pub fn is_json(content_type: &[u8]) -> bool {
+    media_type(content_type).eq_ignore_ascii_case(b"application/json")
+}
+
 /// Whether a content type is that of a form with parts.
 pub fn is_form(content_type: &[u8]) -> bool {
     media_type(content_type).eq_ignore_ascii_case(b"multipart/form-data")

@@ -4,19 +4,24 @@
 
 pub mod access;
 pub mod admin;
+mod answering;
 pub mod config;
 mod convert;
 pub mod cors;
+pub mod debug;
 pub mod demo;
 mod forward;
 pub mod headers;
 pub mod health;
 pub mod live;
+pub mod memory;
+pub mod metrics;
 pub mod models;
 mod outbound;
 pub mod owner;
 pub mod params;
 pub mod paths;
+mod recall;
 pub mod route;
 pub mod snapshot;
 pub mod trace;
@@ -34,7 +39,10 @@ use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
 use admin::{Admin, Entered};
 use config::ClientKey;
 use cors::Visitor;
+use debug::Ring;
 use forward::Forward;
+use memory::{Memory, Owner};
+use metrics::Metrics;
 use paths::Endpoint;
 use snapshot::Snapshot;
 use std::sync::Arc;
@@ -47,6 +55,9 @@ pub struct App {
     snapshot: channel::Receiver<Arc<Snapshot>>,
     budget: Arc<Budget>,
     admin: Admin,
+    ring: Ring,
+    metrics: Metrics,
+    memory: Memory,
     started_unix_s: u64,
     id_prefix: u64,
     id_count: AtomicU64,
@@ -99,8 +110,11 @@ impl App {
             snapshot,
             budget,
             admin,
+            ring: Ring::default(),
+            metrics: Metrics::default(),
             started_unix_s,
             id_prefix,
+            memory: Memory::default(),
             id_count: AtomicU64::new(0),
         }
     }
@@ -193,9 +207,10 @@ impl App {
                 self.json(snapshot, head, exchange, id, &models::one(model))
                     .await
             }
-            Endpoint::StoredResponse(_) => {
-                let message = "no response of that id is stored here: responses are kept only for requests that this gateway converted";
-                Err(Error::client(Kind::NotFound, message).into())
+            Endpoint::StoredResponse(rest) => {
+                let (owner, limits) = (Owner::of(client_key), snapshot.responses_store);
+                let body = self.stored_response(owner, limits, head.method, rest)?;
+                self.json(snapshot, head, exchange, id, &body).await
             }
             Endpoint::Main(protocol) => {
                 let forward = Forward {
@@ -340,12 +355,15 @@ impl App {
         snapshot: &Snapshot,
         head: &RequestHead,
         exchange: &mut Exchange,
-        trace: &Trace,
         id: &str,
         error: &Error,
+        trace: &mut Trace,
     ) {
         let answer = protocol::answer(spoken(head), error, id);
-        let sent = exchange.answer(answer.status, &answer.body, |out| {
+        trace.tells(&answer.body);
+        let body = trace.with_record(exchange, answer.status, &answer.body);
+        let sent = exchange.answer(answer.status, &body, |out| {
+            trace.write_debug_id(out);
             write_field(out, "content-type", b"application/json");
             if let Some(retry) = answer.should_retry {
                 write_field(
@@ -394,22 +412,30 @@ impl Handler for App {
             self.id_count.fetch_add(1, Ordering::Relaxed),
         );
         let mut trace = Trace::default();
-        match self
+        let answered = self
             .answer(&snapshot, head, exchange, id.text(), &mut trace)
-            .await
-        {
+            .await;
+        let mut failure = None;
+        match answered {
             Ok(()) => {}
             Err(Refusal::Error(error)) if !exchange.is_begun() => {
-                self.refuse(&snapshot, head, exchange, &trace, id.text(), &error)
-                    .await
+                self.refuse(&snapshot, head, exchange, id.text(), &error, &mut trace)
+                    .await;
+                failure = Some(error);
             }
             Err(Refusal::Error(error)) => {
                 log::warn!("an answer was broken off", id = id.text(), error = error);
                 exchange.abort();
+                failure = Some(error);
             }
             Err(Refusal::ClientLeft) => exchange.abort(),
         }
         trace.log(head, exchange, id.text());
+        self.metrics.observe(&trace, exchange);
+        let reason = failure.as_ref().map(|error| error.message.as_str());
+        if let Some((record, end)) = trace.take_record(exchange, reason) {
+            self.ring.keep(record, end);
+        }
     }
 }
 

@@ -1,12 +1,15 @@
-//! What becomes known of one request on its way, for the log line at its end.
+//! What becomes known of one request on its way, for the log line at its end, its record and the metrics.
 
 use super::access::{self, Access};
+use super::debug::{End, Record, Side, mode};
 use super::route::Route;
 use super::snapshot::Upstream;
 use super::usage::UsageFinder;
+use crate::clock;
 use crate::net::exchange::Exchange;
 use crate::protocol::{Protocol, Warnings};
-use crate::wire::head::{Headers, RequestHead, write_field};
+use crate::wire::head::{Headers, RequestHead, ResponseHead, write_field};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Filled in hop by hop.
@@ -16,6 +19,10 @@ pub struct Trace {
     /// The client's and the upstream's.
     protocols: Option<(Protocol, Protocol)>,
     upstream_id: Option<Box<[u8]>>,
+    /// Of a request that goes to an upstream.
+    record: Option<Arc<Record>>,
+    /// The client asked for its record in the answer.
+    pub debugs: bool,
     /// What was weakened or left out of the request and its answer.
     pub warnings: Warnings,
     /// Looks for token counts in what passes.
@@ -23,15 +30,139 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// The request goes to an upstream and is recorded from here on.
+    pub fn begins(&mut self, record: Arc<Record>, debugs: bool) {
+        self.record = Some(record);
+        self.debugs = debugs;
+    }
+
+    fn record(&mut self) -> Option<&mut Record> {
+        Arc::get_mut(self.record.as_mut()?)
+    }
+
+    /// The client's body.
+    pub fn was_asked(&mut self, body: &[u8]) {
+        if let Some(record) = self.record() {
+            record.push(Side::ClientRequest, body);
+        }
+    }
+
     /// The request has a route.
     pub fn routed(&mut self, route: &Arc<Route>, protocol: Protocol) {
         self.route = Some(route.clone());
         self.protocols = Some((protocol, protocol));
+        if let Some(record) = self.record() {
+            record.routed(route, protocol);
+        }
     }
 
     /// The upstream is asked in another protocol.
     pub fn converts(&mut self, to: Protocol) {
         self.protocols = self.protocols.map(|(client, _)| (client, to));
+        if let Some(route) = self.route.clone()
+            && let Some(record) = self.record()
+        {
+            record.routed(&route, to);
+        }
+    }
+
+    /// The upstream is sent this, on that path and query.
+    pub fn asks(&mut self, target: &str, parts: &[&[u8]]) {
+        if let Some(record) = self.record() {
+            record.asks(target, parts);
+        }
+    }
+
+    /// The head of the upstream's answer came.
+    pub fn answered(&mut self, head: &ResponseHead) {
+        if let Some(record) = self.record() {
+            record.answered(head);
+        }
+    }
+
+    /// The answer is a stream of events.
+    pub fn streams(&mut self) {
+        if let Some(record) = self.record() {
+            record.streams = true;
+        }
+    }
+
+    /// More of the upstream's answer came.
+    pub fn hears(&mut self, bytes: &[u8]) {
+        self.usage.feed(bytes);
+        if let Some(record) = self.record() {
+            record.push(Side::UpstreamResponse, bytes);
+        }
+    }
+
+    /// The client is sent something else than the upstream answered.
+    pub fn tells(&mut self, bytes: &[u8]) {
+        if let Some(record) = self.record() {
+            record.push(Side::ClientResponse, bytes);
+        }
+    }
+
+    /// Appends the header that names the record, if the client asked for it.
+    pub fn write_debug_id(&self, out: &mut Vec<u8>) {
+        if let Some(record) = self.record.as_ref().filter(|_| self.debugs) {
+            write_field(out, mode::ANSWERED, record.id().as_bytes());
+        }
+    }
+
+    /// The record as it stands, if the client asked for it.
+    pub fn report(&self, exchange: &Exchange, status: u16) -> Option<Vec<u8>> {
+        let record = self.record.as_ref().filter(|_| self.debugs)?;
+        let mut end = self.end(exchange, status, self.warnings.clone(), None);
+        end.complete = true; // it is the answer's last part
+        Some(record.report(&end))
+    }
+
+    /// A whole answer, with its record if the client asked for it and the body can hold it.
+    pub fn with_record<'b>(
+        &self,
+        exchange: &Exchange,
+        status: u16,
+        body: &'b [u8],
+    ) -> Cow<'b, [u8]> {
+        let report = self.report(exchange, status);
+        match report.and_then(|report| mode::with_member(body, &report)) {
+            Some(body) => Cow::Owned(body),
+            None => Cow::Borrowed(body),
+        }
+    }
+
+    fn end(
+        &self,
+        exchange: &Exchange,
+        status: u16,
+        warnings: Warnings,
+        error: Option<&str>,
+    ) -> End {
+        let duration = exchange.received_at().elapsed();
+        End {
+            status,
+            started_ms: clock::unix_ms().saturating_sub(duration.as_millis() as u64),
+            duration,
+            first_byte: exchange.first_byte_after(),
+            usage: self.usage.usage(),
+            warnings,
+            bytes_in: exchange.body_bytes_in(),
+            bytes_out: exchange.body_bytes_out(),
+            complete: exchange.is_whole(),
+            error: error.map(Box::from),
+        }
+    }
+
+    /// What is kept of the request when it has ended; None: it never went to an upstream.
+    pub fn take_record(
+        &mut self,
+        exchange: &Exchange,
+        error: Option<&str>,
+    ) -> Option<(Arc<Record>, End)> {
+        let record = self.record.take()?;
+        let warnings = std::mem::take(&mut self.warnings);
+        let end = self.end(exchange, exchange.status(), warnings, error);
+        Some((record, end))
     }
 
     /// The upstream's own id of a converted answer, under whichever name it sent it.
@@ -49,11 +180,26 @@ impl Trace {
         }
     }
 
-    /// Appends the header that names what was weakened or left out, if anything was.
+    /// Appends the header that names what was weakened or left out, if anything was, and the one that names the record.
     pub fn write_warnings(&self, out: &mut Vec<u8>) {
         if let Some(warnings) = self.warnings.header() {
             write_field(out, "x-llm-wrapper-warnings", warnings.as_bytes());
         }
+        self.write_debug_id(out);
+    }
+
+    /// The client's protocol and, once there is a route, the upstream's; None: the request is for no upstream.
+    pub fn protocols(&self) -> Option<(Protocol, Option<Protocol>)> {
+        let record = self.record.as_ref()?;
+        match self.protocols {
+            Some((client, to)) => Some((client, Some(to))),
+            None => Some((record.client_protocol(), None)),
+        }
+    }
+
+    /// The route, once it is known.
+    pub fn route(&self) -> Option<&Arc<Route>> {
+        self.route.as_ref()
     }
 
     /// The upstream, once it is known.

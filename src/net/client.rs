@@ -14,6 +14,7 @@ use crate::wire::head::{Method, ResponseHead, Searched, list_items, parse_respon
 use std::future::poll_fn;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -67,8 +68,39 @@ struct Lost {
     may_retry: bool,
 }
 
+/// Calls that are running, from the dialling to the end of the answer.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+/// One of them.
+struct Busy;
+
+impl Busy {
+    fn new() -> Busy {
+        BUSY.fetch_add(1, Ordering::Relaxed);
+        Busy
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        BUSY.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Connections to upstreams that are in use, or being opened.
+pub fn busy_count() -> u64 {
+    BUSY.load(Ordering::Relaxed) as u64
+}
+
 /// Sends a request and waits for the head of its answer. Dropping the future closes the connection.
 pub async fn send(call: &Call<'_>, alarm: &mut Alarm) -> Result<Answer, Error> {
+    let busy = Busy::new();
+    let mut answer = send_counted(call, alarm).await?;
+    answer.body.busy = Some(busy).filter(|_| answer.body.stream.is_some());
+    Ok(answer)
+}
+
+async fn send_counted(call: &Call<'_>, alarm: &mut Alarm) -> Result<Answer, Error> {
     if let Some(stream) = pool::take(call.origin) {
         match attempt(call, stream, alarm).await {
             Ok(mut answer) => {
@@ -234,6 +266,7 @@ async fn attempt(call: &Call<'_>, mut stream: Stream, alarm: &mut Alarm) -> Resu
         reusable,
         server_limit: keep_alive_timeout(&head),
         idle: call.timeouts.idle,
+        busy: None,
     };
     Ok(Answer {
         head,
@@ -336,6 +369,7 @@ pub struct Body {
     reusable: bool,
     server_limit: Option<Duration>,
     idle: Duration,
+    busy: Option<Busy>,
 }
 
 impl Body {
@@ -414,6 +448,7 @@ impl Body {
 
     /// The body is complete: the connection may serve another request if not one byte is left over.
     fn end(&mut self, left_over: usize) {
+        self.busy = None;
         if let Some(stream) = self.stream.take()
             && self.reusable
             && left_over == 0

@@ -100,6 +100,8 @@ pub struct Exchange {
     body_bytes_in: u64,
     body_bytes_out: u64,
     status: u16,
+    /// The user that owns the client's end, once the handler found out: `Some(None)` if that cannot be told.
+    pub peer_uid: Option<Option<u32>>,
 }
 
 impl Exchange {
@@ -130,6 +132,7 @@ impl Exchange {
             body_bytes_in: 0,
             body_bytes_out: 0,
             status: 0,
+            peer_uid: None,
         }
     }
 
@@ -173,6 +176,16 @@ impl Exchange {
     /// Whether the answer has begun.
     pub fn is_begun(&self) -> bool {
         self.sending != Sending::Nothing
+    }
+
+    /// Whether the answer was taken to its end.
+    pub fn is_whole(&self) -> bool {
+        self.sending == Sending::Whole && !self.broken
+    }
+
+    /// True once the process drains: whoever answers without end ends then.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.clone()
     }
 
     /// Whether the client is known to be gone.
@@ -406,9 +419,15 @@ impl Exchange {
 
     /// Sends an upstream's body on as it comes, one write per read, held up only by the client's pace.
     /// `tap` sees every piece. The answer must have been begun, with the body's own length if it has one.
-    pub async fn relay(
+    pub async fn relay(&mut self, body: &mut Body, tap: impl FnMut(&[u8])) -> Result<(), Broken> {
+        self.relay_part(body, true, tap).await
+    }
+
+    /// The same; `ends` false: the answer goes on after the body's end, until [`Exchange::finish`].
+    pub async fn relay_part(
         &mut self,
         body: &mut Body,
+        ends: bool,
         mut tap: impl FnMut(&[u8]),
     ) -> Result<(), Broken> {
         let idle = body.idle();
@@ -431,13 +450,15 @@ impl Exchange {
                     let piece = body.poll_piece(cx, |mut piece| {
                         tap(piece.data());
                         *body_bytes_out += piece.data().len() as u64;
+                        let last = piece.last;
+                        piece.last &= ends;
                         let framed = match sending {
                             Sending::Chunked => piece.as_chunk(),
                             Sending::Length(_) | Sending::UntilClose => piece.data(),
                             Sending::Nothing | Sending::Whole | Sending::Broken => &[],
                         };
                         *broken |= put(stream, out, framed).is_err();
-                        piece.last
+                        last
                     });
                     if !*broken && piece.is_pending() && !out.is_empty() {
                         *broken |= put(stream, out, &[]).is_err(); // the head, when the body is not there yet
@@ -464,7 +485,9 @@ impl Exchange {
                 self.flush().await.map_err(|Gone| Broken::Client)?;
             }
             if last {
-                self.sending = Sending::Whole;
+                if ends {
+                    self.sending = Sending::Whole;
+                }
                 return Ok(());
             }
         }

@@ -5,6 +5,7 @@ use super::stream::Stream;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -24,12 +25,16 @@ thread_local! {
     static POOL: RefCell<HashMap<Arc<str>, Vec<Idle>>> = RefCell::default();
 }
 
+/// Idle connections of all threads.
+static IDLE: AtomicUsize = AtomicUsize::new(0);
+
 /// The newest idle connection to that origin that is still open and silent.
 pub fn take(origin: &Origin) -> Option<Stream> {
     POOL.with(|pool| {
         let mut pool = pool.borrow_mut();
         let idle = pool.get_mut(origin.key())?;
         while let Some(mut candidate) = idle.pop() {
+            IDLE.fetch_sub(1, Ordering::Relaxed);
             if candidate.until > Instant::now() && candidate.stream.is_silent() {
                 return Some(candidate.stream);
             }
@@ -61,11 +66,12 @@ pub fn put(origin: &Origin, stream: Stream, server_limit: Option<Duration>) {
         let mut pool = pool.borrow_mut();
         match pool.get_mut(origin.key()) {
             Some(list) if list.len() < IDLE_PER_ORIGIN_MAX => list.push(idle),
-            Some(_) => {}
+            Some(_) => return,
             None => {
                 pool.insert(origin.key().clone(), vec![idle]);
             }
         }
+        IDLE.fetch_add(1, Ordering::Relaxed);
     });
 }
 
@@ -74,14 +80,16 @@ pub fn sweep() {
     POOL.with(|pool| {
         let now = Instant::now();
         pool.borrow_mut().retain(|_, list| {
+            let before = list.len();
             list.retain_mut(|idle| idle.until > now && idle.stream.is_silent());
+            IDLE.fetch_sub(before - list.len(), Ordering::Relaxed);
             list.shrink_to(8);
             !list.is_empty()
         });
     });
 }
 
-/// Idle connections of this thread.
-pub fn idle_count() -> usize {
-    POOL.with(|pool| pool.borrow().values().map(Vec::len).sum())
+/// Idle connections of all threads.
+pub fn idle_count() -> u64 {
+    IDLE.load(Ordering::Relaxed) as u64
 }

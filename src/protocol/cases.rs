@@ -3,5 +3,7 @@
 mod chat_messages;
 mod chat_responses;
 mod messages_chat;
+mod messages_responses;
 mod recorded;
 mod responses_chat;
+mod responses_messages;

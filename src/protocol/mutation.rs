@@ -55,7 +55,9 @@ fn a_stream_cut_anywhere_is_complete_or_an_error() {
     for (upstream, client) in pairs() {
         let stream = transcript(upstream).as_bytes();
         let whole = translated(upstream, client, stream).expect("the transcript is whole");
-        for at in 0..stream.len() {
+        // The readers are what matters here: each is cut at every byte once.
+        let step = if client == Protocol::Chat { 1 } else { 7 };
+        for at in (0..stream.len()).step_by(step) {
             if let Some(out) = translated(upstream, client, &stream[..at]) {
                 // Only what comes after the last word may be missing: the totals of Chat's last chunk.
                 let complete = out == whole || upstream != Protocol::Responses;

@@ -173,10 +173,15 @@ impl Translator {
             }
             middle.push(keyed, &mut |event, cx| writer.write(event, cx, out))
         };
+        // The empty line after the last event may be missing.
         if let Some(event) = parser.finish() {
             reader.read(event, &mut sink)?;
         }
-        reader.end(&mut sink)?;
+        if !middle.is_finished() {
+            reader.end(&mut |keyed| {
+                middle.push(keyed, &mut |event, cx| writer.write(event, cx, out))
+            })?;
+        }
         if self.is_finished() {
             Ok(())
         } else {
@@ -317,7 +322,9 @@ impl Collector {
             if let Some(event) = parser.finish() {
                 reader.read(event, &mut sink)?;
             }
-            reader.end(&mut sink)?;
+            if !middle.is_finished() {
+                reader.end(&mut |keyed| middle.push(keyed, &mut |event, _| gather.take(event)))?;
+            }
         }
         let reply = self.gather.reply().ok_or_else(truncated)?;
         warnings.merge(std::mem::take(&mut self.middle.warnings));

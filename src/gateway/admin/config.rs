@@ -34,6 +34,7 @@ impl Request<'_> {
     pub(super) fn config(&self) -> Answer {
         Answer {
             status: 200,
+            content_type: "application/json",
             body: shown::show(&self.snapshot.tree).json().into_bytes(),
             fields: vec![("etag", tag(self.snapshot))],
         }

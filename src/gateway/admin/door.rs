@@ -4,6 +4,7 @@
 use super::peer;
 use crate::error::{Error, Kind};
 use crate::gateway::config::Secret;
+use crate::gateway::debug::redact;
 use crate::gateway::snapshot::Snapshot;
 use crate::net::exchange::Exchange;
 use crate::net::tls;
@@ -116,15 +117,11 @@ impl Door {
                     reachable(self.address),
                     key.expose()
                 );
+                redact::generated(&key);
                 let _ = io::stderr().write_all(line.as_bytes()); // a closed stderr has no reader
                 key
             }),
         }
-    }
-
-    /// The generated key, if one was needed so far: for redaction.
-    pub fn generated(&self) -> Option<&Secret> {
-        self.generated.get()
     }
 
     /// Lets a request in, or says why not.
@@ -132,7 +129,7 @@ impl Door {
         &self,
         snapshot: &Snapshot,
         head: &RequestHead,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
     ) -> Result<Pass, Error> {
         check_origin(head)?;
         if let Some(shown) = bearer(head) {
@@ -147,7 +144,7 @@ impl Door {
         if let Some(ends) = self.session(snapshot, head) {
             return Ok(Pass::Session(ends));
         }
-        if snapshot.admin_key.is_none() && is_local(head, exchange) {
+        if snapshot.admin_key.is_none() && is_local(head, exchange).await {
             return Ok(Pass::Local);
         }
         Err(Error::client(
@@ -388,7 +385,7 @@ fn is_https(head: &RequestHead) -> bool {
 }
 
 /// The keyless way, all conditions but that the key is a generated one.
-fn is_local(head: &RequestHead, exchange: &Exchange) -> bool {
+async fn is_local(head: &RequestHead, exchange: &mut Exchange) -> bool {
     let client = exchange.peer();
     if !client.ip().to_canonical().is_loopback() || head.headers.get("authorization").is_some() {
         return false;
@@ -413,7 +410,16 @@ fn is_local(head: &RequestHead, exchange: &Exchange) -> bool {
     if passed_on || from_elsewhere || !is_own_page(head) {
         return false;
     }
-    let owner = exchange.local().and_then(|here| peer::uid_of(client, here));
+    let owner = match exchange.peer_uid {
+        Some(owner) => owner,
+        None => {
+            let here = exchange.local();
+            // The system walks all its connections for it: tens of milliseconds, not on a thread that serves, and once a connection.
+            let look = move || here.and_then(|here| peer::uid_of(client, here));
+            let owner = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+            *exchange.peer_uid.insert(owner)
+        }
+    };
     owner.is_some_and(|uid| uid == sys::getuid() || uid == 0)
 }
 

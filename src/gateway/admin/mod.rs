@@ -2,6 +2,7 @@
 //! Errors are `{"error":"…"}`; nothing here sends CORS fields, and nothing may be kept by a cache.
 
 mod config;
+mod debug;
 mod door;
 mod models;
 mod peer;
@@ -9,10 +10,11 @@ mod probe;
 mod state;
 
 pub use door::Keeping;
+pub(super) use state::resident_bytes;
 
 use super::live::Live;
 use super::snapshot::Snapshot;
-use super::{App, Refusal, config::Secret};
+use super::{App, Refusal};
 use crate::error::{Error, Kind};
 use crate::net::exchange::{Exchange, RequestBody};
 use crate::wire::head::{Method, RequestHead, write_field};
@@ -39,6 +41,11 @@ enum Place<'p> {
     ModelsOf(&'p str),
     Version,
     Status,
+    Debug,
+    Records,
+    Record(&'p str),
+    Stream,
+    Metrics,
     Try,
 }
 
@@ -52,24 +59,33 @@ impl<'p> Place<'p> {
             "/api/upstream-models" => Place::Models,
             "/api/version" => Place::Version,
             "/api/status" => Place::Status,
+            "/api/debug" => Place::Debug,
+            "/api/debug/records" => Place::Records,
+            "/api/debug/stream" => Place::Stream,
+            "/metrics" => Place::Metrics,
             _ => {
                 if tried(path).is_some() {
                     return Some(Place::Try);
                 }
-                let name = path.strip_prefix("/api/upstream-models/")?;
-                if name.is_empty() || name.contains('/') {
-                    return None;
+                let named = |folder: &str| {
+                    let name = path.strip_prefix(folder)?;
+                    (!name.is_empty() && !name.contains('/')).then_some(name)
+                };
+                match named("/api/upstream-models/") {
+                    Some(name) => Place::ModelsOf(name),
+                    None => Place::Record(named("/api/debug/records/")?),
                 }
-                Place::ModelsOf(name)
             }
         })
     }
 
     fn methods(self) -> &'static [Method] {
-        use Method::{Get, Head, Options, Post, Put};
+        use Method::{Delete, Get, Head, Options, Post, Put};
         match self {
             Place::Login | Place::Logout => &[Post, Options],
             Place::Config => &[Get, Head, Put, Options],
+            Place::Debug => &[Get, Head, Delete, Options],
+            Place::Stream => &[Get, Options],
             Place::ModelsOf("alias" | "test") => &[Get, Head, Post, Options],
             // What it allows, `/v1` says.
             Place::Try => &[Get, Head, Post, Options],
@@ -114,6 +130,7 @@ pub struct Admin {
 /// A JSON answer.
 struct Answer {
     status: u16,
+    content_type: &'static str,
     body: Vec<u8>,
     fields: Vec<(&'static str, String)>,
 }
@@ -126,6 +143,7 @@ impl Answer {
     fn new(status: u16, body: &Value) -> Answer {
         Answer {
             status,
+            content_type: "application/json",
             body: body.to_string().into_bytes(),
             fields: Vec::new(),
         }
@@ -145,6 +163,14 @@ impl From<Error> for Answer {
         }
         answer
     }
+}
+
+/// What the table makes of a request.
+enum Outcome {
+    Answer(Answer),
+    /// It was answered as a stream.
+    Done,
+    Try,
 }
 
 /// One request that went through the door, and what it may use.
@@ -176,11 +202,6 @@ impl Admin {
         warnings.push(sentence.into());
     }
 
-    /// The generated key, if there is one: never to be shown.
-    pub(super) fn generated_key(&self) -> Option<&Secret> {
-        self.door.generated()
-    }
-
     /// Answers a request of [`owns`], or lets it go on to `/v1`.
     pub(super) async fn enter(
         &self,
@@ -196,14 +217,16 @@ impl Admin {
             snapshot,
             head,
         };
-        let answer = match request.answer(exchange).await {
-            Ok(Some(answer)) => answer,
-            Ok(None) => return Ok(Entered::Try),
+        let answer = match request.answer(exchange, id).await {
+            Ok(Outcome::Answer(answer)) => answer,
+            Ok(Outcome::Done) => return Ok(Entered::Answered),
+            Ok(Outcome::Try) => return Ok(Entered::Try),
+            Err(refusal) if exchange.is_begun() => return Err(refusal),
             Err(Refusal::Error(error)) => Answer::from(*error),
             Err(Refusal::ClientLeft) => return Err(Refusal::ClientLeft),
         };
         let sent = exchange.answer(answer.status, &answer.body, |out| {
-            write_field(out, "content-type", b"application/json");
+            write_field(out, "content-type", answer.content_type.as_bytes());
             write_common_fields(out, id);
             for (name, value) in &answer.fields {
                 write_field(out, name, value.as_bytes());
@@ -227,8 +250,7 @@ fn not_found(what: impl Into<String>) -> Error {
 }
 
 impl Request<'_> {
-    /// None: it may go on to `/v1`.
-    async fn answer(&self, exchange: &mut Exchange) -> Result<Option<Answer>, Refusal> {
+    async fn answer(&self, exchange: &mut Exchange, id: &str) -> Result<Outcome, Refusal> {
         let head = self.head;
         let pass = self.admin.door.judge(self.snapshot, head, exchange).await;
         let place = Place::of(head.path());
@@ -249,18 +271,27 @@ impl Request<'_> {
             let allow: Vec<_> = methods.iter().map(|method| method.name()).collect();
             let message = format!("{:.20} is not allowed here", head.method_name());
             let error = Error::client(Kind::MethodNotAllowed, message);
-            return Ok(Some(Answer::from(error).field("allow", allow.join(", "))));
+            let answer = Answer::from(error).field("allow", allow.join(", "));
+            return Ok(Outcome::Answer(answer));
         }
-        if head.method == Method::Options && place != Place::Try {
+        if head.method == Method::Options {
             let allow: Vec<_> = methods.iter().map(|method| method.name()).collect();
-            return Ok(Some(
-                Answer::ok(&json!({})).field("allow", allow.join(", ")),
-            ));
+            let answer = Answer::ok(&json!({})).field("allow", allow.join(", "));
+            return Ok(Outcome::Answer(answer));
         }
         door::check_content_type(head)?;
         let posts = head.method == Method::Post;
-        Ok(Some(match place {
-            Place::Try => return Ok(None),
+        Ok(Outcome::Answer(match place {
+            Place::Try => return Ok(Outcome::Try),
+            Place::Stream => {
+                self.watch(exchange, id).await?;
+                return Ok(Outcome::Done);
+            }
+            Place::Debug if head.method == Method::Delete => self.clear(),
+            Place::Debug => self.latest(),
+            Place::Records => self.records(),
+            Place::Record(id) => self.record(id)?,
+            Place::Metrics => self.metrics(),
             Place::Session => self.session(pass),
             Place::Login => self.login(exchange).await?,
             Place::Logout => {

@@ -2,6 +2,7 @@
 
 use super::config::{problems, tag};
 use super::{Admin, Answer, Request};
+use crate::gateway::metrics::Gauge;
 use crate::wire::text::rfc3339;
 use serde_json::json;
 use std::sync::PoisonError;
@@ -55,6 +56,9 @@ impl Request<'_> {
             "start_warnings": warnings,
             "resident_bytes": resident_bytes(),
             "buffered_bytes": self.app.budget.used_bytes(),
+            "open_requests": self.app.metrics.open(Gauge::Requests),
+            "open_streams": self.app.metrics.open(Gauge::Streams),
+            "requests_total": self.app.metrics.requests_total(),
             "upstreams": snapshot.upstreams.len(),
             "aliases": snapshot.aliases.len(),
             "client_keys": snapshot.client_keys.len(),
@@ -77,7 +81,7 @@ impl Admin {
 }
 
 /// Memory of this process that is in use; None where the system does not say.
-pub(super) fn resident_bytes() -> Option<u64> {
+pub(in crate::gateway) fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
         .lines()

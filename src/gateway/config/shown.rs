@@ -43,6 +43,22 @@ pub fn show(tree: &Node) -> Node {
     shown
 }
 
+/// Every text of a tree that would be shown as a mask, as it stands there.
+pub fn secrets_of(tree: &Node) -> Vec<String> {
+    let mut found = Vec::new();
+    visit(
+        &mut tree.clone(),
+        String::new(),
+        false,
+        &mut |text, secrecy, _| {
+            if secrecy == Secrecy::Key {
+                found.push(text_of(text).to_owned());
+            }
+        },
+    );
+    found
+}
+
 /// The tree with `change`, an object as [`show`] made it or a part of one. What is wrong with it is added to `problems`.
 pub fn merge(tree: &Node, change: Node, problems: &mut Vec<Problem>) -> Node {
     let Node::Map(members) = change else {

@@ -82,15 +82,26 @@ impl Handler for DemoUpstream {
     }
 }
 
-/// The gateway's configuration for `--demo`, with this upstream on that port.
+/// The gateway's configuration for `--demo`, with this upstream on that port: three names for it, each in one protocol
+/// only, so that every alias answers clients of all three.
 pub fn config(port: u16) -> String {
-    let mut text = format!(
-        "upstreams:\n  - name: demo\n    base_url: http://127.0.0.1:{port}\n    support_chat_completions: true\n    support_responses: true\n    support_anthropic_messages: true\naliases:\n"
-    );
-    for alias in ["demo-chat", "demo-responses", "demo-messages"] {
+    let mut text = String::from("upstreams:\n");
+    for protocol in Protocol::ALL {
+        let name = protocol.name();
+        let speaks = |one| protocol == one;
         text.push_str(&format!(
-            "  - {{alias: {alias}, target_model: {}, upstream: demo}}\n",
-            super::MODEL
+            "  - name: {name}-only\n    base_url: http://127.0.0.1:{port}\n    support_chat_completions: {}\n    support_responses: {}\n    support_anthropic_messages: {}\n",
+            speaks(Protocol::Chat),
+            speaks(Protocol::Responses),
+            speaks(Protocol::Messages),
+        ));
+    }
+    text.push_str("aliases:\n");
+    for protocol in Protocol::ALL {
+        let name = protocol.name();
+        let model = super::MODEL;
+        text.push_str(&format!(
+            "  - {{alias: demo-{name}, target_model: {model}, upstream: {name}-only}}\n"
         ));
     }
     text

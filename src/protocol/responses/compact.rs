@@ -1,7 +1,8 @@
 //! Compaction for upstreams that have none (protocols.md 6.4): the conversation is summarised by one more request to the same
 //! model, and the summary travels in a carrier that only a gateway opens, `gw1.k.` and base64url.
 
-use super::output;
+use super::output::{self, Envelope};
+use super::stream::frame;
 use crate::error::{Blame, Error};
 use crate::protocol::Made;
 use crate::protocol::adapt::wrong;
@@ -107,8 +108,8 @@ pub fn item(summary: &str, made: &Made) -> Vec<u8> {
 
 /// An answer that holds nothing but that item, as a client of `/responses` expects it.
 pub fn answer(summary: &str, usage: Option<Usage>, cx: &Context, made: &Made, out: &mut Vec<u8>) {
-    output::Envelope {
-        id: &made.id("resp_", 0),
+    Envelope {
+        id: made.id("resp_", 0),
         created: made.now_unix_s,
         status: "completed",
         error: None,
@@ -118,6 +119,68 @@ pub fn answer(summary: &str, usage: Option<Usage>, cx: &Context, made: &Made, ou
         tier: None,
     }
     .write(cx, out);
+}
+
+/// The same as the stream that Codex asks for: it wants exactly one item, a compaction.
+pub fn stream(summary: &str, usage: Option<Usage>, cx: &Context, made: &Made, out: &mut Vec<u8>) {
+    let item = item(summary, made);
+    let envelope = |status, output, usage| Envelope {
+        id: made.id("resp_", 0),
+        created: made.now_unix_s,
+        status,
+        error: None,
+        incomplete: None,
+        output,
+        usage,
+        tier: None,
+    };
+    let mut sequence = 0;
+    for name in ["response.created", "response.in_progress"] {
+        frame(out, &mut sequence, name, |m| {
+            envelope("in_progress", b"", None).write(cx, m.key("response"));
+        });
+    }
+    for name in ["response.output_item.added", "response.output_item.done"] {
+        frame(out, &mut sequence, name, |m| {
+            m.number("output_index", 0);
+            m.key("item").extend_from_slice(&item);
+        });
+    }
+    frame(out, &mut sequence, "response.completed", |m| {
+        let usage = Some(usage.unwrap_or_default());
+        envelope("completed", &item, usage).write(cx, m.key("response"));
+    });
+}
+
+/// What `POST /responses/compact` answers: the user's own messages, then the item that stands for everything.
+pub fn window(
+    body: &Object<'_>,
+    summary: &str,
+    usage: Option<Usage>,
+    made: &Made,
+    out: &mut Vec<u8>,
+) {
+    Members::object(out, |m| {
+        m.str("id", &made.id("resp_", 0));
+        m.str("object", "response.compaction");
+        m.number("created_at", made.now_unix_s);
+        m.array("output", |list| {
+            let items = body.get("input").and_then(|raw| raw.elements().ok());
+            for raw in items.into_iter().flatten() {
+                let role = raw
+                    .as_object()
+                    .ok()
+                    .and_then(|item| Text::of(item.get("role")?));
+                if role.is_some_and(|role| role.is("user")) {
+                    list.raw(raw.text());
+                }
+            }
+            list.item().extend_from_slice(&item(summary, made));
+        });
+        m.nested("usage", |m| {
+            output::usage(&usage.unwrap_or_default(), m);
+        });
+    });
 }
 
 /// The carrier of a summary.
@@ -136,6 +199,10 @@ pub fn opened(code: &Text<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Protocol;
+    use crate::protocol::responses::testing::{check_life_cycle, last_response};
+    use crate::protocol::testing::{cx, made};
+    use serde_json::Value;
 
     #[test]
     fn a_summary_comes_back_as_it_was() {
@@ -158,8 +225,32 @@ mod tests {
         assert!(request.contains(r#""tool_choice":"none""#), "{request}");
         assert!(request.contains(r#""stream":false"#), "{request}");
         Object::parse(request.as_bytes()).unwrap();
-        let answer = br#"{"output":[{"type":"reasoning","summary":[]},{"content":[{"type":"output_text","text":"S"}]}]}"#;
-        assert_eq!(summary(answer).as_deref(), Some("S"));
+        let spoken = br#"{"output":[{"type":"reasoning","summary":[]},{"content":[{"type":"output_text","text":"S"}]}]}"#;
+        assert_eq!(summary(spoken).as_deref(), Some("S"));
         assert!(summary(br#"{"output":[]}"#).is_none());
+    }
+
+    #[test]
+    fn the_summary_is_one_item_in_each_form_of_answer() {
+        let cx = cx(Protocol::Responses, Protocol::Chat);
+        let mut out = Vec::new();
+        stream("S", None, &cx, &made(), &mut out);
+        let out = String::from_utf8(out).unwrap();
+        check_life_cycle(&out);
+        let last = last_response(&out);
+        assert_eq!(last["output"][0]["type"], "compaction");
+        let mut whole = Vec::new();
+        answer("S", None, &cx, &made(), &mut whole);
+        assert_eq!(serde_json::from_slice::<Value>(&whole).unwrap(), last);
+        let body =
+            r#"{"input":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#;
+        let mut compacted = Vec::new();
+        let object = Object::parse(body.as_bytes()).unwrap();
+        window(&object, "S", None, &made(), &mut compacted);
+        let compacted: Value = serde_json::from_slice(&compacted).unwrap();
+        assert_eq!(compacted["object"], "response.compaction");
+        assert_eq!(compacted["output"][0]["content"], "a");
+        assert_eq!(compacted["output"][1]["encrypted_content"], "gw1.k.Uw");
+        assert_eq!(compacted["output"].as_array().unwrap().len(), 2);
     }
 }

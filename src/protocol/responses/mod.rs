@@ -10,4 +10,6 @@ pub mod state;
 pub mod stream;
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 pub(in crate::protocol) mod testing;

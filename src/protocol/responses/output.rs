@@ -28,7 +28,7 @@ pub fn one_line(json: &str) -> Cow<'_, str> {
 /// The response object.
 pub struct Envelope<'e> {
     /// The answer's id.
-    pub id: &'e str,
+    pub id: String,
     /// Unix seconds.
     pub created: u64,
     /// `in_progress`, `completed`, `incomplete`, `failed`.
@@ -50,7 +50,7 @@ impl Envelope<'_> {
     pub fn write(&self, cx: &Context, out: &mut Vec<u8>) {
         out.push(b'{');
         let mut m = Members::resume(out, true);
-        m.str("id", self.id).str("object", "response");
+        m.str("id", &self.id).str("object", "response");
         m.number("created_at", self.created);
         m.str("status", self.status).text("model", &cx.model);
         match self.error {
@@ -89,7 +89,8 @@ impl Envelope<'_> {
     }
 }
 
-fn usage(usage: &Usage, m: &mut Members<'_>) {
+/// Writes the members of a `usage` object; both groups of details are always there.
+pub fn usage(usage: &Usage, m: &mut Members<'_>) {
     m.number("input_tokens", usage.input);
     m.nested("input_tokens_details", |m| {
         m.number("cached_tokens", usage.cached);

@@ -119,7 +119,7 @@ pub fn write(
         rest = &rest[1..];
     }
     Envelope {
-        id: &made.id("resp_", 0),
+        id: made.id("resp_", 0),
         created: reply.start.created.unwrap_or(made.now_unix_s),
         status,
         error: None,

@@ -110,6 +110,17 @@ pub fn answered(response: &[u8]) -> Option<Answered> {
     Some(Answered { id, items })
 }
 
+/// Takes apart a stream that was written whole (a replay): its last event holds the response.
+pub fn answered_stream(stream: &[u8]) -> Option<Answered> {
+    let text = std::str::from_utf8(stream).ok()?;
+    let data = text
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("data: "))?;
+    let event = Object::parse(data.as_bytes()).ok()?;
+    answered(event.get("response")?.text().as_bytes())
+}
+
 /// Takes apart what a stream's writer kept: the items joined by commas.
 pub fn split(items: &[u8]) -> Vec<String> {
     let Ok(items) = std::str::from_utf8(items) else {
@@ -263,6 +274,8 @@ mod tests {
         assert_eq!(item_id(&whole.items[1]).as_deref(), Some("b"));
         assert!(answered(br#"{"id":"resp_2","status":"failed","output":[]}"#).is_none());
         assert!(split(b"").is_empty());
+        let stream = b"event: a\ndata: {}\n\nevent: b\ndata: {\"response\":{\"id\":\"r\",\"status\":\"incomplete\",\"output\":[]}}\n\n";
+        assert_eq!(answered_stream(stream).unwrap().id, "r");
     }
 
     #[test]

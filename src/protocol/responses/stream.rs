@@ -5,3 +5,4 @@ mod writer;
 
 pub use reader::Reader;
 pub use writer::Writer;
+pub(super) use writer::frame::frame;

@@ -156,7 +156,8 @@ pub fn trace(stream: &str) -> Vec<String> {
     lines
 }
 
-fn line(keyed: &Keyed<'_>) -> String {
+/// One event in short.
+pub fn line(keyed: &Keyed<'_>) -> String {
     let key = keyed.block;
     let text = |text: &Text<'_>| text.decode().into_owned();
     match &keyed.event {

@@ -531,3 +531,24 @@ fn a_stop_that_was_met_counts_what_the_upstream_no_longer_will() {
         ]
     );
 }
+
+#[test]
+fn no_arguments_are_an_empty_object_however_they_are_spelt() {
+    for arguments in ["", "null", " "] {
+        let call = delta(&format!(
+            r#"{{"tool_calls":[{{"index":0,"id":"a","function":{{"name":"f","arguments":"{arguments}"}}}}]}}"#
+        ));
+        assert_eq!(
+            told_chunks(&[&call]),
+            ["start", "[f a", "{}", "]", "end Done"],
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn a_last_event_without_its_empty_line_counts() {
+    let whole = check_stream(Chat, Chat, &cx(Chat, Chat), transcript(Chat));
+    let unended = transcript(Chat).trim_end();
+    assert_eq!(check_stream(Chat, Chat, &cx(Chat, Chat), unended), whole);
+}

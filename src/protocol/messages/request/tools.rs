@@ -4,7 +4,9 @@ use super::super::text_at;
 use super::fields::{cache_mark, count, flag, optional, required};
 use crate::error::Error;
 use crate::protocol::adapt::{refuse, wrong};
-use crate::protocol::neutral::{Builtin, Choice, Request, Tool, ToolKind, ToolName, WebSearch};
+use crate::protocol::neutral::{
+    Builtin, Cache, Choice, Request, Tool, ToolKind, ToolName, WebSearch,
+};
 use crate::protocol::render::Members;
 use crate::protocol::take;
 use crate::protocol::text::Text;
@@ -95,7 +97,7 @@ pub(super) fn read_one<'a>(
 fn function<'a>(
     mut tool: Object<'a>,
     at: impl Fn(&str) -> String + Copy,
-    cache: Option<crate::protocol::neutral::Cache>,
+    cache: Option<Cache>,
 ) -> Result<Tool<'a>, Error> {
     let parameters = match take::raw(&mut tool, "input_schema") {
         Some(schema) if schema.kind() != JsonKind::Object => {

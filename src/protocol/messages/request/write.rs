@@ -9,7 +9,7 @@ use crate::protocol::caps::ReasoningStyle;
 use crate::protocol::effort::{self, ClaudeThinking, Thinking};
 use crate::protocol::neutral::{
     Cache, Call, File, Format, Image, Owner, Part, Reasoning, Request, Role, Source, TextPart,
-    ToolResult,
+    Tool, ToolKind, ToolResult,
 };
 use crate::protocol::render::{Elements, Members};
 use crate::protocol::text::Text;
@@ -106,7 +106,7 @@ pub fn write(
                 });
             }
         });
-        if tools_are_listed(request) {
+        if request.tools.iter().any(is_listed) {
             m.array("tools", |list| {
                 for (tool, mark) in request.tools.iter().zip(tool_marks) {
                     if is_listed(tool) {
@@ -147,16 +147,12 @@ pub fn write(
     Ok(outgoing)
 }
 
-fn is_listed(tool: &crate::protocol::neutral::Tool<'_>) -> bool {
-    use crate::protocol::neutral::ToolKind;
+/// Whether it stands in `tools`; MCP servers have a field of their own.
+fn is_listed(tool: &Tool<'_>) -> bool {
     matches!(
         tool.kind,
         ToolKind::Function { .. } | ToolKind::WebSearch(_)
     )
-}
-
-fn tools_are_listed(request: &Request<'_>) -> bool {
-    request.tools.iter().any(is_listed)
 }
 
 /// About what the body will take, so that it grows once.

@@ -81,6 +81,8 @@ pub struct Reader {
     unsettled: Option<BlockKey>,
     counts: Counts,
     finish: Option<Finish<'static>>,
+    /// The end was told; what a server sends after it, or its closing, tells nothing more.
+    ended: bool,
 }
 
 impl Reader {
@@ -94,6 +96,9 @@ impl Reader {
     /// # Errors
     /// The upstream reports an error, or the event is nonsense.
     pub fn read(&mut self, event: sse::Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+        if self.ended {
+            return Ok(());
+        }
         let data = std::str::from_utf8(event.data).map_err(|_| nonsense("is not UTF-8"))?;
         if let Some((index, form, text)) = common_delta(data) {
             return self.delta(index, form, text, out);
@@ -149,9 +154,13 @@ impl Reader {
     /// # Errors
     /// No reason to stop was given: it was cut.
     pub fn end(&mut self, out: &mut Sink<'_>) -> Result<(), Error> {
+        if self.ended {
+            return Ok(());
+        }
         let Some(finish) = self.finish.take() else {
             return Err(truncated());
         };
+        self.ended = true;
         self.begin(out)?;
         while !self.open.is_empty() {
             self.block_stop(0, out)?;

@@ -35,7 +35,12 @@ fn sse(frames: &[&str]) -> String {
 /// What the client gets, however the bytes are cut.
 fn check(stream: &str) -> Vec<String> {
     let outcome = check_stream(Protocol::Messages, Protocol::Messages, &cx(), stream);
-    messages_lines(&outcome.out)
+    let lines = messages_lines(&outcome.out);
+    let fails = lines
+        .last()
+        .is_some_and(|line| line.starts_with(r#"{"type":"error""#));
+    assert_eq!(outcome.error.is_some(), fails);
+    lines
 }
 
 fn frames(frames: &[&str]) -> Vec<String> {

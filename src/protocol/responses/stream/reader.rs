@@ -9,7 +9,7 @@ use crate::protocol::context::Context;
 use crate::protocol::neutral::{Event, Finish, Keyed, Reason, Sink, Start, Usage};
 use crate::protocol::text::Text;
 use crate::protocol::{in_stream, says_error, truncated};
-use crate::wire::json::{JsonKind, Object, Raw};
+use crate::wire::json::{self, Object, Raw};
 use crate::wire::sse;
 use items::{Items, Part, Slot};
 
@@ -153,8 +153,7 @@ impl Reader {
             let Some(delta) = text("delta").filter(|delta| !delta.is_empty()) else {
                 return Ok(());
             };
-            let odds = body.get("logprobs").filter(|raw| !is_empty(*raw));
-            return items.delta(at, part, delta, odds, out);
+            return items.delta(at, part, delta, logprobs(body), out);
         }
         let snapshot = match kind {
             "refusal.done" => text("refusal"),
@@ -232,11 +231,12 @@ fn inner_text<'a>(part: Option<Raw<'a>>) -> Option<Text<'a>> {
     Text::of(part?.as_object().ok()?.get("text")?)
 }
 
-fn is_empty(array: Raw<'_>) -> bool {
-    array.kind() != JsonKind::Array
-        || array
-            .elements()
-            .is_ok_and(|mut elements| elements.next().is_none())
+/// Log probabilities, where there are any. They are pasted by whoever writes them, so they must be JSON to the last leaf.
+fn logprobs<'a>(object: &Object<'a>) -> Option<Raw<'a>> {
+    let raw = object.get("logprobs")?;
+    raw.elements().ok()?.next()?;
+    json::validate(raw.text().as_bytes()).ok()?;
+    Some(raw)
 }
 
 /// OpenAI's own `error` event has code and message beside its type.

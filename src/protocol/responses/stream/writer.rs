@@ -2,7 +2,7 @@
 //! their sums, the item again when it is done, and at the end all of it once more. What is cut inside gets no `done` event:
 //! Codex runs a tool as soon as its item is done.
 
-mod frame;
+pub(super) mod frame;
 
 use crate::error::Error;
 use crate::protocol::context::Context;
@@ -154,7 +154,7 @@ impl Writer {
 
     fn snapshot(&mut self, name: &str, now: Standing<'_>, cx: &Context, out: &mut Vec<u8>) {
         let envelope = Envelope {
-            id: &self.id,
+            id: self.id.clone(),
             created: self.created,
             status: now.status,
             error: now.error,

@@ -4,7 +4,7 @@ use crate::protocol::render::{Members, write_number};
 use crate::protocol::text::Text;
 
 /// Writes one event's frame; `fill` adds what comes after type and sequence number.
-pub(super) fn frame(
+pub(in crate::protocol::responses) fn frame(
     out: &mut Vec<u8>,
     sequence: &mut u64,
     name: &str,

@@ -1,0 +1,392 @@
+//! The way back of a converted request: a stream for a stream, a whole answer for a whole one, and each made of the other
+//! where the two sides disagree. Truncation never looks like completion: what cannot be told as an HTTP error any more is
+//! told inside the stream, in the client's protocol.
+
+use super::Refusal;
+use super::debug::mode;
+use super::forward::{Forward, silent};
+use super::headers::write_request_ids;
+use super::recall::Keeping;
+use super::trace::Trace;
+use crate::error::Error;
+use crate::log;
+use crate::net::client::{Answer, Body};
+use crate::net::exchange::Exchange;
+use crate::protocol::responses::state;
+use crate::protocol::{
+    Collector, Context, Made, Protocol, Translator, Usage, Warnings, answer_of, convert_response,
+    replay,
+};
+use crate::wire::head::{ResponseHead, write_field};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A client of a converted stream hears something at least this often: proxies cut at 30 or 60 s.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A whole answer that has to be converted is no larger than this.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// After the last event an upstream may take this long to end its body, so that its connection can be used again.
+const BODY_END: Duration = Duration::from_secs(1);
+
+/// What the answer's conversion starts from.
+pub(super) struct Answering {
+    pub cx: Context,
+    pub made: Made,
+    pub to: Protocol,
+    pub keeping: Option<Keeping>,
+}
+
+impl Forward<'_> {
+    pub(super) fn begin_stream(&self, exchange: &mut Exchange, trace: &Trace) {
+        if exchange.is_begun() {
+            return;
+        }
+        exchange.begin(200, None, |out| {
+            write_field(out, "content-type", b"text/event-stream; charset=utf-8");
+            write_field(out, "cache-control", b"no-cache");
+            write_field(out, "x-accel-buffering", b"no");
+            self.write_fields(out, trace);
+        });
+    }
+
+    fn write_fields(&self, out: &mut Vec<u8>, trace: &Trace) {
+        write_request_ids(out, self.request_id.as_bytes());
+        trace.write_upstream_id(out);
+        trace.write_warnings(out);
+        self.app.write_cors(out, self.snapshot, self.head);
+    }
+
+    /// An upstream's error in the client's envelope, with what tells the client when to come back.
+    pub(super) async fn refuse(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        error: &Error,
+        upstream: &ResponseHead,
+    ) -> Result<(), Refusal> {
+        let answer = answer_of(self.protocol, upstream.status, error, self.request_id);
+        trace.tells(&answer.body);
+        let body = trace.with_record(exchange, answer.status, &answer.body);
+        let sent = exchange.answer(answer.status, &body, |out| {
+            write_field(out, "content-type", b"application/json");
+            for name in ["retry-after", "retry-after-ms", "x-should-retry"] {
+                if let Some(value) = upstream
+                    .headers
+                    .get(name)
+                    .filter(|_| name != "x-should-retry" || answer.should_retry.is_none())
+                {
+                    write_field(out, name, value);
+                }
+            }
+            if let Some(retry) = answer.should_retry {
+                write_field(
+                    out,
+                    "x-should-retry",
+                    if retry { "true" } else { "false" }.as_bytes(),
+                );
+            }
+            self.write_fields(out, trace);
+        });
+        sent.await.map_err(|_| Refusal::ClientLeft)
+    }
+
+    /// A failure before any event was read, after the head was sent: a translator that has seen nothing tells it.
+    pub(super) async fn fail(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        answering: Answering,
+        error: Error,
+    ) -> Result<(), Refusal> {
+        let translator = answering.translator(self.protocol);
+        self.fail_stream(exchange, trace, translator, Vec::new(), error)
+            .await
+    }
+
+    /// Tells the client of a failure: as an HTTP error while that is possible, else inside its stream, whose body then ends
+    /// as a stream does, but never as a complete answer.
+    async fn fail_stream(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        mut translator: Translator,
+        mut out: Vec<u8>,
+        error: Error,
+    ) -> Result<(), Refusal> {
+        if !exchange.is_begun() && !translator.started() {
+            return Err(error.into());
+        }
+        log::warn!(
+            "a converted stream failed",
+            id = self.request_id,
+            error = error
+        );
+        translator.fail(&error, &mut out);
+        self.begin_stream(exchange, trace);
+        trace.tells(&out);
+        exchange
+            .write(&out)
+            .await
+            .map_err(|_| Refusal::ClientLeft)?;
+        self.finish_stream(exchange, trace).await
+    }
+
+    /// Ends a stream, with its record if the client asked for it.
+    async fn finish_stream(&self, exchange: &mut Exchange, trace: &Trace) -> Result<(), Refusal> {
+        if let Some(report) = trace.report(exchange, exchange.status()) {
+            let sent = exchange.write(&mode::comment(&report)).await;
+            sent.map_err(|_| Refusal::ClientLeft)?;
+        }
+        exchange.finish().await.map_err(|_| Refusal::ClientLeft)
+    }
+
+    /// A stream for a stream.
+    pub(super) async fn stream(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        answering: Answering,
+        mut body: Body,
+    ) -> Result<(), Refusal> {
+        let mut translator = answering.translator(self.protocol);
+        let keeping = answering.keeping;
+        let idle = body.idle();
+        let mut out = Vec::new();
+        let mut heard_at = Instant::now();
+        let mut told_at = heard_at;
+        while !translator.is_finished() {
+            let next = {
+                let (gone, alarm) = exchange.waiting();
+                let mut gone = pin!(gone);
+                alarm.set_at((heard_at + idle).min(told_at + KEEP_ALIVE));
+                poll_fn(|cx| {
+                    let piece = body.poll_piece(cx, |piece| {
+                        trace.hears(piece.data());
+                        let fed = translator.feed(piece.data(), &mut out);
+                        if piece.last {
+                            fed.and_then(|()| translator.finish(&mut out))
+                        } else {
+                            fed
+                        }
+                    });
+                    if let Poll::Ready(fed) = piece {
+                        return Poll::Ready(Ok(Some(fed.and_then(|fed| fed))));
+                    }
+                    if gone.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(Err(Refusal::ClientLeft));
+                    }
+                    alarm.poll(cx).map(|()| Ok(None))
+                })
+                .await?
+            };
+            let now = Instant::now();
+            match next {
+                Some(Ok(())) => heard_at = now,
+                Some(Err(error)) => {
+                    return self
+                        .fail_stream(exchange, trace, translator, out, error)
+                        .await;
+                }
+                None if now.duration_since(heard_at) >= idle => {
+                    return self
+                        .fail_stream(exchange, trace, translator, out, silent(idle))
+                        .await;
+                }
+                None => translator.keep_alive(&mut out),
+            }
+            if !out.is_empty() {
+                self.begin_stream(exchange, trace);
+                trace.tells(&out);
+                exchange
+                    .write(&out)
+                    .await
+                    .map_err(|_| Refusal::ClientLeft)?;
+                out.clear();
+                told_at = now;
+            }
+        }
+        let found = translator.warnings().clone();
+        trace.warnings.merge(found);
+        let kept = translator.kept().map(|(id, items)| state::Answered {
+            id: id.to_owned(),
+            items: state::split(items),
+        });
+        self.keep(keeping, kept);
+        drop(translator);
+        self.finish_stream(exchange, trace).await?;
+        let_end(body);
+        Ok(())
+    }
+
+    /// A stream made of the whole answer of an upstream that ignored the wish for one.
+    pub(super) async fn replay(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        answering: Answering,
+        mut answer: Answer,
+    ) -> Result<(), Refusal> {
+        let body = match self.collect(exchange, &mut answer, ANSWER_BYTES_MAX).await {
+            Ok(body) => body,
+            Err(Refusal::Error(error)) if exchange.is_begun() => {
+                return self.fail(exchange, trace, answering, *error).await;
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        trace.hears(body.data());
+        let mut warnings = Warnings::default();
+        let Answering { cx, made, to, .. } = &answering;
+        let events = replay(*to, self.protocol, cx, made, body.data(), &mut warnings);
+        trace.warnings.merge(warnings);
+        match events {
+            Ok(events) => {
+                if answering.keeping.is_some() {
+                    // The same answer, whole, has the same ids.
+                    let mut told = Warnings::default();
+                    let whole =
+                        convert_response(*to, self.protocol, cx, made, body.data(), &mut told);
+                    let kept = whole.ok().and_then(|whole| state::answered(&whole));
+                    self.keep(answering.keeping, kept);
+                }
+                self.answer_stream(exchange, trace, &events).await
+            }
+            Err(error) if exchange.is_begun() => self.fail(exchange, trace, answering, error).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A stream that is there as a whole.
+    pub(super) async fn answer_stream(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        events: &[u8],
+    ) -> Result<(), Refusal> {
+        self.begin_stream(exchange, trace);
+        trace.tells(events);
+        let sent = exchange.write(events).await;
+        sent.map_err(|_| Refusal::ClientLeft)?;
+        self.finish_stream(exchange, trace).await
+    }
+
+    /// A whole answer made of a stream.
+    pub(super) async fn gather(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        answering: Answering,
+        mut body: Body,
+    ) -> Result<(Vec<u8>, Option<Usage>), Refusal> {
+        let Answering {
+            cx,
+            made,
+            to,
+            keeping,
+        } = answering;
+        let mut collector = Collector::new(to, self.protocol, cx, made);
+        let idle = body.idle();
+        while !collector.is_finished() {
+            let (gone, alarm) = exchange.waiting();
+            let mut gone = pin!(gone);
+            alarm.set(idle);
+            let last = poll_fn(|cx| {
+                let piece = body.poll_piece(cx, |piece| {
+                    trace.hears(piece.data());
+                    collector.feed(piece.data()).map(|()| piece.last)
+                });
+                if let Poll::Ready(fed) = piece {
+                    return Poll::Ready(fed.and_then(|fed| fed).map_err(Refusal::from));
+                }
+                if gone.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Err(Refusal::ClientLeft));
+                }
+                alarm.poll(cx).map(|()| Err(silent(idle).into()))
+            })
+            .await?;
+            if last {
+                break;
+            }
+        }
+        let mut warnings = Warnings::default();
+        let usage = collector.usage().copied();
+        let converted = collector.finish(&mut warnings)?;
+        trace.warnings.merge(warnings);
+        let_end(body);
+        if keeping.is_some() {
+            self.keep(keeping, state::answered(&converted));
+        }
+        Ok((converted, usage))
+    }
+
+    /// A whole answer for a whole answer.
+    pub(super) async fn whole(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        answering: Answering,
+        mut answer: Answer,
+    ) -> Result<Vec<u8>, Refusal> {
+        let body = self
+            .collect(exchange, &mut answer, ANSWER_BYTES_MAX)
+            .await?;
+        trace.hears(body.data());
+        let mut warnings = Warnings::default();
+        let converted = convert_response(
+            answering.to,
+            self.protocol,
+            &answering.cx,
+            &answering.made,
+            body.data(),
+            &mut warnings,
+        )?;
+        trace.warnings.merge(warnings);
+        if answering.keeping.is_some() {
+            self.keep(answering.keeping, state::answered(&converted));
+        }
+        Ok(converted)
+    }
+
+    pub(super) async fn answer_json(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        body: &[u8],
+    ) -> Result<(), Refusal> {
+        trace.tells(body);
+        let body = trace.with_record(exchange, 200, body);
+        let sent = exchange.answer(200, &body, |out| {
+            write_field(out, "content-type", b"application/json");
+            self.write_fields(out, trace);
+        });
+        sent.await.map_err(|_| Refusal::ClientLeft)
+    }
+}
+
+impl Answering {
+    fn translator(&self, client: Protocol) -> Translator {
+        Translator::new(self.to, client, self.cx.clone(), self.made.clone())
+    }
+}
+
+/// Reads what little follows the last event, so that the connection can be used again; the client does not wait for it.
+fn let_end(mut body: Body) {
+    if body.is_done() {
+        return;
+    }
+    // Runs free: it ends within BODY_END.
+    tokio::spawn(async move {
+        let rest = poll_fn(|cx| {
+            loop {
+                match body.poll_piece(cx, |piece| piece.last) {
+                    Poll::Ready(Ok(false)) => {}
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        });
+        let _ = tokio::time::timeout(BODY_END, rest).await;
+    });
+}
