@@ -28,6 +28,7 @@ pub mod trace;
 pub mod upstream;
 pub mod usage;
 pub mod watch;
+mod web;
 
 use crate::error::{Error, Kind};
 use crate::log;
@@ -168,14 +169,9 @@ impl App {
             client_key = self.client_key(snapshot, head)?;
         }
         match endpoint {
-            Endpoint::Root => {
-                self.plain(
-                    exchange,
-                    id,
-                    concat!("llm-wrapper ", env!("CARGO_PKG_VERSION"), "\n"),
-                )
+            Endpoint::Root => web::answer(head, exchange, id)
                 .await
-            }
+                .map_err(|_| Refusal::ClientLeft),
             Endpoint::Health => self.plain(exchange, id, "ok\n").await,
             Endpoint::Models => {
                 let page = match head.headers.get("anthropic-version") {

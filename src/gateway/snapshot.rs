@@ -217,15 +217,16 @@ pub(super) fn own_route(upstream: &Arc<Upstream>) -> Arc<Route> {
         model_member: None,
         params: Params::default(),
         strict: false,
-        caps: caps(upstream.kind, &upstream.name, &[&upstream.flags]),
+        caps: caps(upstream, &upstream.name, &[&upstream.flags]),
         source: None,
         max_model_len: None,
     })
 }
 
-/// What a model of that kind of server can do, with quirks over it, later ones over earlier ones.
-fn caps(kind: &str, model: &str, quirks: &[&super::config::Flags]) -> Caps {
-    let mut caps = Caps::of(kind, model);
+/// What a model of that upstream can do, with quirks over it, later ones over earlier ones.
+fn caps(upstream: &Upstream, model: &str, quirks: &[&super::config::Flags]) -> Caps {
+    let mut caps = Caps::of(upstream.kind, model);
+    caps.upstream = Some(upstream.name.as_str().into());
     for (name, json) in quirks.iter().copied().flatten() {
         // Both were checked when the configuration was read.
         let _ = Raw::parse(json).and_then(|value| caps.set(name, value));
@@ -420,7 +421,7 @@ impl Build<'_> {
         let token_param = token_param
             .into_iter()
             .find(|(name, _)| name == "token_param");
-        let caps = caps(upstream.kind, &config.target_model, &quirks);
+        let caps = caps(&upstream, &config.target_model, &quirks);
         let params = Params::build(&config.params, token_param.map(|(_, json)| json.as_str()));
         let model = serde_json::Value::from(config.target_model.as_str()).to_string();
         Some(Arc::new(Route {

@@ -184,7 +184,7 @@ fn forgiving_paths_are_the_same_routes() {
     for path in ["/models", "/v1/v1/models", "/anthropic/v1/models"] {
         assert_eq!(gateway.get(path).expect(200).json()["object"], "list");
     }
-    let reply = gateway.post("/api/v3/chat", BODY).expect(404);
+    let reply = gateway.post("/v3/chat", BODY).expect(404);
     let message = reply.error_message();
     assert!(message.contains("/v1"), "{message}");
 }

@@ -6,40 +6,16 @@ use crate::error::Error;
 use crate::protocol::context::Context;
 use crate::protocol::gather::Gather;
 use crate::protocol::neutral::{Block, CallKind, Reply};
-use crate::protocol::text::Text;
 use crate::protocol::{Made, Warnings, in_stream, says_error, truncated};
 use crate::wire::json::Object;
-
-/// Item types that become blocks; others are dropped by name.
-const READ: [&str; 5] = [
-    "message",
-    "reasoning",
-    "function_call",
-    "custom_tool_call",
-    "web_search_call",
-];
 
 /// Reads an upstream's answer.
 ///
 /// # Errors
 /// It says that it failed, or is not complete.
-pub fn read<'a>(
-    body: Object<'a>,
-    cx: &Context,
-    warnings: &mut Warnings,
-) -> Result<Reply<'a>, Error> {
+pub fn read<'a>(body: Object<'a>, cx: &Context, _: &mut Warnings) -> Result<Reply<'a>, Error> {
     if let Some(error) = says_error(&body) {
         return Err(in_stream(error));
-    }
-    if let Some(items) = body.get("output").and_then(|raw| raw.elements().ok()) {
-        for item in items.filter_map(|raw| raw.as_object().ok()) {
-            let Some(kind) = item.get("type").and_then(Text::of) else {
-                continue;
-            };
-            if !READ.iter().any(|known| kind.is(known)) {
-                warnings.add(kind.decode(), "dropped");
-            }
-        }
     }
     // The last event of a stream holds the same object, and is read alike.
     let mut gather = Gather::default();

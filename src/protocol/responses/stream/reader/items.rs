@@ -480,11 +480,12 @@ impl Items {
                     emit(block.key, Event::Close { whole: !cut }, out)?;
                 }
             }
+            // Whoever writes decides what a client sees of it; the pipe names what is lost.
             ItemKind::Other => {
-                if text("type").is_some_and(|kind| kind.is("web_search_call")) {
+                if let Some(name) = text("type") {
                     self.keys += 1;
                     let hosted = Hosted {
-                        name: Text::constant("web_search_call"),
+                        name,
                         id: text("id"),
                         query: query(item),
                     };

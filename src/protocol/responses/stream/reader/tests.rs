@@ -288,7 +288,7 @@ fn a_call_that_its_item_says_was_cut_is_cut() {
 }
 
 #[test]
-fn searches_are_told_of_and_other_hosted_work_is_not() {
+fn work_of_the_vendors_tools_is_told_of() {
     let search = r#"{"type":"response.output_item.done","output_index":0,"item":{"id":"ws_1","type":"web_search_call","status":"completed","action":{"type":"search","query":"q"}}}"#;
     let other = r#"{"type":"response.output_item.done","output_index":1,"item":{"id":"ci_1","type":"code_interpreter_call"}}"#;
     assert_eq!(
@@ -297,6 +297,8 @@ fn searches_are_told_of_and_other_hosted_work_is_not() {
             "start resp_u",
             "1 hosted web_search_call q",
             "1 close",
+            "2 hosted code_interpreter_call ",
+            "2 close",
             "finish Done"
         ]
     );

@@ -1,0 +1,86 @@
+// The only way into the page. Values pass through the `html` tag, which escapes them; `draw` changes as little of the
+// document as it can, so focus, selection, scroll and open menus survive.
+
+/** Text that is safe as markup, because only `html` makes it. */
+class Markup {
+  constructor(text) { this.text = text; }
+}
+
+const escaped = (value) => String(value).replace(/[&<>"'`]/g, (c) => `&#${c.charCodeAt(0)};`);
+const piece = (value) => value instanceof Markup ? value.text
+  : Array.isArray(value) ? value.map(piece).join('')
+  : value === undefined || value === null || typeof value === 'boolean' ? '' : escaped(value);
+
+/** Tag of every template. Attributes in templates are always quoted. */
+function html(parts, ...values) {
+  return new Markup(parts.reduce((out, part, at) => out + piece(values[at - 1]) + part));
+}
+
+const $ = (selector, within = document) => within.querySelector(selector);
+const keyOf = (node) => node.nodeType === 1 ? node.id || node.dataset.key || '' : '';
+const drawn = new WeakMap();
+
+/** Makes the children of `target` what the markup says. */
+function draw(target, markup) {
+  if (drawn.get(target) === markup.text) return;
+  drawn.set(target, markup.text);
+  const template = document.createElement('template');
+  template.innerHTML = markup.text;
+  morph(target, template.content);
+}
+
+function morph(parent, fresh) {
+  const wanted = new Set([...fresh.children].map(keyOf));
+  const keyed = new Map();
+  for (const child of [...parent.children]) {
+    const key = keyOf(child);
+    if (key && !wanted.has(key)) leave(child);
+    else if (key) keyed.set(key, child);
+  }
+  let at = parent.firstChild;
+  for (const node of [...fresh.childNodes]) {
+    const key = keyOf(node);
+    const candidate = key ? keyed.get(key) : at && !keyOf(at) ? at : null;
+    const match = candidate?.nodeName === node.nodeName ? candidate : null;
+    if (!match) {
+      parent.insertBefore(node, at);
+    } else {
+      if (match === at) at = at.nextSibling;
+      else parent.insertBefore(match, at);
+      update(match, node);
+    }
+  }
+  while (at) {
+    const next = at.nextSibling;
+    leave(at);
+    at = next;
+  }
+}
+
+function update(old, node) {
+  if (old.nodeType !== 1) {
+    if (old.nodeValue !== node.nodeValue) old.nodeValue = node.nodeValue;
+    return;
+  }
+  // A dialog and a fold keep the state that the user gave them.
+  const kept = (name) => name === 'open' && (old.nodeName === 'DIALOG' || old.nodeName === 'DETAILS');
+  for (const { name, value } of node.attributes) if (!kept(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  for (const { name } of [...old.attributes]) if (!kept(name) && !node.hasAttribute(name)) old.removeAttribute(name);
+  if (old.nodeName === 'TEXTAREA') {
+    if (!('secret' in node.dataset) && old.value !== node.value) old.value = node.value;
+    return;
+  }
+  morph(old, node);
+  if (old.nodeName === 'INPUT') {
+    if (old.type === 'checkbox' || old.type === 'radio') old.checked = node.checked;
+    else if (node.hasAttribute('value') && old.value !== node.value) old.value = node.value;
+  } else if (old.nodeName === 'SELECT' && old.value !== node.value) {
+    old.value = node.value;
+  }
+}
+
+function leave(node) {
+  // Closing before removal gives the focus back to where the dialog was opened.
+  if (node.nodeName === 'DIALOG' && node.open) node.close();
+  node.remove();
+}
