@@ -189,7 +189,7 @@ impl Speech {
         let datas = stream
             .lines()
             .filter_map(|line| line.strip_prefix("data: "));
-        let found = datas.filter_map(|data| {
+        let mut found = datas.filter_map(|data| {
             let data: serde_json::Value = serde_json::from_str(data).ok()?;
             let error = match self {
                 Chat | Messages => &data["error"],
@@ -198,7 +198,7 @@ impl Speech {
             };
             Some(error["message"].as_str()?.to_owned())
         });
-        found.last()
+        found.next_back()
     }
 
     /// Whether that body is an error of this protocol, of this type.
