@@ -8,3 +8,4 @@ mod messages_responses;
 mod recorded;
 mod responses_chat;
 mod responses_messages;
+mod table;
