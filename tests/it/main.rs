@@ -1,5 +1,6 @@
 //! Black-box tests: the real binary between raw sockets. Tests that prove a numbered rule of HTTP handling are called `rule_NN_…`.
 
+mod accounts;
 mod admin;
 mod client;
 mod config;
