@@ -418,6 +418,7 @@ impl App {
                 write_field(out, "upgrade", b"HTTP/1.1");
             }
             headers::write_request_ids(out, id.as_bytes());
+            trace.write_upstream_id(out);
             self.write_cors(out, snapshot, head);
         });
         let _ = sent.await; // a client that left meanwhile is seen in the log line
