@@ -187,8 +187,7 @@ impl Forward<'_> {
                 self.fail(exchange, trace, answering, error).await?;
             } else {
                 error.retry_after_s = None; // the header itself is carried, whatever its form
-                self.refuse(exchange, trace, &error, &answer.head.headers)
-                    .await?;
+                self.refuse(exchange, trace, &error, &answer.head).await?;
             }
             return Ok(None);
         }

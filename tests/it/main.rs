@@ -15,6 +15,7 @@ mod meta;
 mod metrics;
 mod models;
 mod owner;
+mod pairs;
 mod sidecar;
 mod stream;
 mod support;
