@@ -83,8 +83,7 @@ impl Forward<'_> {
                 .read_body(self.snapshot.limits.body_bytes_max, &self.app.budget)
                 .await?;
             trace.was_asked(body.data());
-            // Boxed: its state is large and short-lived, and a stream may be held for an hour afterwards.
-            Box::pin(self.ask(exchange, trace, &body)).await?
+            self.ask(exchange, trace, &body).await?
         };
         match asked {
             Asked::Verbatim(answer) => self.relay(exchange, trace, answer).await,
@@ -225,7 +224,10 @@ impl Forward<'_> {
         let (head, fields) = head_of(&outbound);
         trace.asks(&target, &head.data()[fields], body);
         let (gone, alarm) = exchange.waiting();
-        match race(send(self.app, &outbound, head, body, alarm), gone).await {
+        // Pinned here: an argument of a future is kept twice, before and after it is pinned.
+        let sending = pin!(send(self.app, &outbound, head, body, alarm));
+        let gone = pin!(gone);
+        match race(sending, gone).await {
             First::A(answer) => Ok(answer?),
             First::B(()) => Err(Refusal::ClientLeft),
         }

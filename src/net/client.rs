@@ -15,6 +15,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::ops::{Deref, Range};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -154,7 +155,8 @@ async fn send_counted(call: &Call<'_>, alarm: &mut Alarm) -> Result<Answer, Erro
             Err(lost) => return Err(lost.error),
         }
     }
-    let stream = dial(call.origin, call.timeouts.connect).await?;
+    // Boxed: a handshake's state is large, and most requests find a connection.
+    let stream = Box::pin(dial(call.origin, call.timeouts.connect)).await?;
     attempt(call, stream, alarm)
         .await
         .map_err(|lost| lost.error)
@@ -172,7 +174,11 @@ async fn attempt(call: &Call<'_>, mut stream: Stream, alarm: &mut Alarm) -> Resu
     alarm.set(call.timeouts.stall);
     // An upstream that answers before it has read everything (413, 401) is heard while we still write (http.md 41).
     let early = |stream: &mut Stream, cx: &mut Context<'_>| poll_fill(stream, cx, &mut unread);
-    let sent = match alarm.within(stream.write_all(call.parts, early)).await {
+    let written = {
+        let writing = pin!(stream.write_all(call.parts, early));
+        alarm.within(writing).await
+    };
+    let sent = match written {
         None => {
             return Err(lost(
                 Error::upstream(
