@@ -141,7 +141,11 @@ impl App {
 
     /// Where to send what is for an account, once the sidecar runs.
     pub(crate) async fn sidecar_ready(&self) -> Result<Ready, Error> {
-        self.sidecar()?.ready(Instant::now() + READY_WAIT).await
+        let ready = self.sidecar()?.ready(Instant::now() + READY_WAIT).await?;
+        if let Some(key) = &ready.api_key {
+            debug::redact::generated(key.expose());
+        }
+        Ok(ready)
     }
 
     /// An upstream's answer without the keys it was shown: some servers quote the key they refuse.

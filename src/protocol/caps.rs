@@ -307,7 +307,7 @@ pub struct Caps {
     pub block_binding: bool,
 }
 
-/// What a test or a fresh alias starts from: a generic server.
+/// What every kind starts from: a server without quirks.
 impl Default for Caps {
     fn default() -> Caps {
         Caps {
@@ -395,6 +395,7 @@ impl Caps {
                 ..base
             },
             Vendor::Qwen => Caps {
+                mid_system: false,
                 reasoning: ReasoningStyle::Toggle,
                 toggle: Toggle::EnableThinking,
                 forced_tool: ForcedTool::NotWithThinking,
@@ -475,6 +476,7 @@ impl Caps {
                 ..base
             },
             Vendor::Vllm | Vendor::Sglang => Caps {
+                mid_system: false,
                 reasoning: ReasoningStyle::Toggle,
                 toggle: Toggle::TemplateEnableThinking,
                 prefill: Prefill::ContinueFinalMessage,
@@ -497,7 +499,12 @@ impl Caps {
                 reasoning_field_in: ReasoningField::Reasoning,
                 ..base
             },
-            Vendor::Generic => base,
+            // Qwen's template, the usual one behind these, raises "System message must be at the beginning", and Claude
+            // Code's second message is a system's.
+            Vendor::Generic => Caps {
+                mid_system: false,
+                ..base
+            },
         }
     }
 

@@ -20,3 +20,4 @@ mod sidecar;
 mod stream;
 mod support;
 mod tls;
+mod web;

@@ -117,7 +117,7 @@ impl Door {
                     reachable(self.address),
                     key.expose()
                 );
-                redact::generated(&key);
+                redact::generated(key.expose());
                 let _ = io::stderr().write_all(line.as_bytes()); // a closed stderr has no reader
                 key
             }),

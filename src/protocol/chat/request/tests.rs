@@ -476,6 +476,11 @@ fn late_system_texts_stay_in_place_or_become_the_users() {
     assert!(messages(&strict, &history).unwrap().ends_with(
         r#"{"role":"user","content":[{"type":"text","text":"<system-reminder>\nB\n</system-reminder>"},{"type":"text","text":"Hi"}]}"#
     ));
+    // Seen with Claude Code, whose second message is a system's, and with Codex after a compaction: templates of Qwen refuse it.
+    for kind in ["generic", "vllm", "sglang", "qwen", "llamacpp"] {
+        let found = messages(&Caps::of(kind, "any"), &history).unwrap();
+        assert_eq!(found.matches(r#""role":"system""#).count(), 1, "{kind}");
+    }
     let openai = messages(&Caps::of("openai", "gpt-5"), &history).unwrap();
     assert_eq!(openai.matches(r#""role":"developer""#).count(), 2);
 }

@@ -1,0 +1,243 @@
+"""Claude Code and Codex CLI, headless, as their users run them: each scenario is a process in an empty home."""
+import functools
+import json
+import os
+
+import play
+from play import GATEWAY, KEY, Stage
+
+CLAUDE, CODEX = os.environ["CLAUDE"], os.environ["CODEX"]
+scenarios = []
+
+
+def scenario(*cases):
+    """Adds the function once per case (a tuple of its arguments)."""
+    def add(function):
+        for case in cases:
+            scenarios.append(("%s %s" % (function.__name__.replace("_", " "), " ".join(case)), functools.partial(function, *case)))
+        return function
+    return add
+
+
+# ------------------------------------------------------------------------------------------------ Claude Code
+def claude(stage, family, *more, bearer=True):
+    key = {"ANTHROPIC_AUTH_TOKEN" if bearer else "ANTHROPIC_API_KEY": KEY}
+    model = "any-" + family
+    done = stage.run(
+        [CLAUDE, "-p", stage.prompt, "--model", model, "--dangerously-skip-permissions", "--output-format", "json", *more],
+        ANTHROPIC_BASE_URL=GATEWAY, ANTHROPIC_SMALL_FAST_MODEL=model, CLAUDE_CONFIG_DIR=stage.home, IS_SANDBOX="1",
+        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_TELEMETRY="1", DISABLE_ERROR_REPORTING="1", DISABLE_AUTOUPDATER="1",
+        **key)
+    try:
+        return done, json.loads(done.stdout.strip().split("\n")[-1])
+    except ValueError:
+        raise AssertionError("claude said %r %r" % (done.stdout[-800:], done.stderr[-800:])) from None
+
+
+def claude_ends_well(stage, done, result):
+    assert done.returncode == 0 and not result["is_error"], (done.returncode, result)
+    assert stage.final in result["result"], result["result"]
+    stage.check_written()
+
+
+@scenario(("chat",), ("responses",), ("deepseek",))
+def claude_code_writes_a_file(family):
+    stage = Stage("write")
+    done, result = claude(stage, family, bearer=family != "chat")
+    claude_ends_well(stage, done, result)
+    stage.check_record(["reply", "reply"])
+    assert result["usage"]["output_tokens"] == 80, result["usage"]
+    assert result["usage"]["cache_read_input_tokens"] == 2000, result["usage"]
+
+
+@scenario(("chat",), ("responses",))
+def claude_code_calls_two_at_once(family):
+    stage = Stage("parallel")
+    claude_ends_well(stage, *claude(stage, family))
+    assert stage.file("-b") == "also by " + stage.nonce
+    record = stage.check_record(["reply", "reply"])
+    assert [turn[0] for turn in record[1]["turns"] if turn[0] in ("call", "result")] == ["call", "call", "result", "result"]
+
+
+@scenario(("deepseek",), ("responses",))
+def claude_code_brings_the_reasoning_back(family):
+    stage = Stage("reason")
+    claude_ends_well(stage, *claude(stage, family))
+    record = stage.check_record(["reply", "reply"])
+    proofs = [turn[1] for turn in record[1]["turns"] if turn[0] == "proof"]
+    assert proofs == [PROOFS[family]], proofs
+
+
+@scenario(("chat",), ("responses",))
+def claude_code_survives_cut_streams(family):
+    stage = Stage("cut")
+    claude_ends_well(stage, *claude(stage, family))
+    stage.check_record()
+
+
+@scenario(("chat",), ("responses",))
+def claude_code_never_takes_a_cut_answer_for_a_whole_one(family):
+    stage = Stage("cutlate")
+    done, result = claude(stage, family)
+    stage.check_written()
+    if not result["is_error"]:
+        assert stage.final in result["result"], result
+    stage.check_record()
+
+
+@scenario(("chat",), ("responses",))
+def claude_code_obeys_retry_after(family):
+    stage = Stage("limited")
+    claude_ends_well(stage, *claude(stage, family))
+    stage.check_record([429, "reply", "reply"])
+
+
+@scenario(("chat",), ("responses",))
+def claude_code_waits_for_an_overloaded_upstream(family):
+    stage = Stage("busy")
+    claude_ends_well(stage, *claude(stage, family))
+    stage.check_record([503, "reply", "reply"])
+
+
+@scenario(("chat",), ("responses",))
+def claude_code_tells_what_the_upstream_refused(family):
+    stage = Stage("refused")
+    done, result = claude(stage, family)
+    assert result["is_error"] and "the scripted refusal of " + stage.nonce in result["result"], result
+
+
+@scenario(("chat",), ("responses",))
+def claude_code_compacts_on_an_overflow(family):
+    stage = Stage("overflow")
+    done, result = claude(stage, family)
+    claude_ends_well(stage, done, result)
+    # Asked, refused, summarised, asked again, done.
+    stage.check_record(["reply", 400, "reply", "reply", "reply"])
+
+
+PROOFS = {"deepseek": "The user wants files, so I write them.", "responses": "cHJvb2Ygb2YgdGhlIHZlbmRvcg" * 4 + "+/==",
+          "messages": "cHJvb2Ygb2YgdGhlIHZlbmRvcg" * 4 + "+/=="}
+
+
+# ------------------------------------------------------------------------------------------------ Codex CLI
+def codex(stage, model, *more, builtin=False):
+    """With a provider of its own, or with the built-in one pointed at the gateway, which tries a WebSocket first."""
+    if builtin:
+        where = 'openai_base_url = "%s/v1"\n' % GATEWAY
+    else:
+        where = ('model_provider = "gateway"\n[model_providers.gateway]\nname = "gateway"\nbase_url = "%s/v1"\n'
+                 'env_key = "GATEWAY_KEY"\nwire_api = "responses"\n' % GATEWAY)
+    top = "".join("%s\n" % line for line in more)
+    with open(os.path.join(stage.home, "config.toml"), "w", encoding="utf-8") as file:
+        file.write(top + where + "[features]\nplugins = false\napps = false\n[analytics]\nenabled = false\n")
+    return stage.run(
+        [CODEX, "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json", "-m", model, stage.prompt],
+        CODEX_HOME=stage.home, GATEWAY_KEY=KEY, CODEX_API_KEY=KEY)
+
+
+def codex_ends_well(stage, done, written=True):
+    assert done.returncode == 0, (done.returncode, done.stdout[-1500:], done.stderr[-800:])
+    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    texts = [event["item"]["text"] for event in said if event["type"] == "item.completed" and event["item"]["type"] == "agent_message"]
+    assert texts and stage.final in texts[-1], (texts, done.stdout[-1500:])
+    if written:
+        stage.check_written()
+    return said
+
+
+NAMES = [(prefix + "any-" + family,) for prefix in ("", "gpt-5.5-", "gpt-6.1-sol-") for family in ("chat", "messages")]
+
+
+@scenario(*NAMES)
+def codex_runs_a_command(model):
+    stage = Stage("write")
+    said = codex_ends_well(stage, codex(stage, model))
+    stage.check_record(["reply", "reply"])
+    usage = [event["usage"] for event in said if event["type"] == "turn.completed"][-1]
+    assert usage["input_tokens"] == 2400 and usage["cached_input_tokens"] == 2000 and usage["output_tokens"] == 80, usage
+
+
+@scenario(("gpt-5.5-any-chat",), ("gpt-5.5-any-messages",))
+def codex_applies_a_patch(model):
+    stage = Stage("patch")
+    codex_ends_well(stage, codex(stage, model))
+    stage.check_record(["reply", "reply"])
+
+
+@scenario(("any-chat",), ("any-messages",), ("gpt-6.1-sol-any-chat",))
+def codex_with_its_own_provider(model):
+    stage = Stage("write")
+    codex_ends_well(stage, codex(stage, model, builtin=True))
+    stage.check_record(["reply", "reply"])
+
+
+@scenario(("any-chat",), ("any-messages",))
+def codex_calls_two_at_once(model):
+    stage = Stage("parallel")
+    codex_ends_well(stage, codex(stage, model))
+    assert stage.file("-b") == "also by " + stage.nonce
+    stage.check_record(["reply", "reply"])
+
+
+@scenario(("any-deepseek",), ("any-messages",))
+def codex_brings_the_reasoning_back(model):
+    stage = Stage("reason")
+    codex_ends_well(stage, codex(stage, model))
+    record = stage.check_record(["reply", "reply"])
+    proofs = [turn[1] for turn in record[1]["turns"] if turn[0] == "proof"]
+    assert proofs == [PROOFS[model.split("-")[-1]]], proofs
+
+
+@scenario(("any-chat",), ("any-messages",))
+def codex_repeats_cut_streams(model):
+    stage = Stage("cut")
+    codex_ends_well(stage, codex(stage, model))
+    stage.check_record(["cut", "cut politely", "reply", "reply"])
+
+
+@scenario(("any-chat",), ("any-messages",))
+def codex_repeats_a_cut_answer(model):
+    stage = Stage("cutlate")
+    codex_ends_well(stage, codex(stage, model))
+    stage.check_record(["reply", "cut", "cut politely", "reply"])
+
+
+@scenario(("any-chat",), ("any-messages",))
+def codex_obeys_retry_after(model):
+    stage = Stage("limited")
+    codex_ends_well(stage, codex(stage, model))
+    stage.check_record([429, "reply", "reply"])
+
+
+@scenario(("any-chat", "503"), ("any-messages", "529"))
+def codex_waits_for_an_overloaded_upstream(model, status):
+    stage = Stage("busy")
+    codex_ends_well(stage, codex(stage, model))
+    stage.check_record([int(status), "reply", "reply"])
+
+
+@scenario(("any-chat",), ("any-messages",))
+def codex_tells_what_the_upstream_refused(model):
+    stage = Stage("refused")
+    done = codex(stage, model)
+    assert done.returncode != 0 and "the scripted refusal of " + stage.nonce in done.stdout, done.stdout[-1500:]
+
+
+@scenario(("any-chat", ""), ("any-messages", ""), ("any-chat", "builtin"), ("any-messages", "builtin"))
+def codex_compacts(model, provider):
+    stage = Stage("compact")
+    done = codex(stage, model, "model_context_window = 200000", "model_auto_compact_token_limit = 100000", builtin=bool(provider))
+    codex_ends_well(stage, done)
+    assert stage.file("-2") == "after the summary"
+    stage.check_record(["reply"] * 4)
+
+
+@scenario(("any-chat",), ("any-messages",))
+def codex_hears_of_an_overflow(model):
+    stage = Stage("overflow")
+    done = codex(stage, model)
+    assert "context window" in done.stdout, done.stdout[-1500:]
+    stage.check_record()
+
+
+play.main("cli", scenarios)

@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+"""A scripted upstream for whole agents: it reads the conversation and plays the model, so that retries, steps and compaction
+work by themselves. Every request is checked (dialects.py) and kept.
+
+upstream.py CONFIG   listens on a free port, writes a gateway configuration for it to CONFIG, prints "ready URL" and serves.
+A prompt says RUN=SCENARIO.NONCE DIR=path; the tools that are offered say which client plays. GET /record/NONCE tells what came.
+"""
+import json
+import re
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import dialects
+from dialects import Reply
+
+CLIENT_KEY = "sk-clients-client-key-0123456789"
+UPSTREAM_KEY = "sk-clients-upstream-key-0123456789"
+# Codex changes its tools with the model's name: the longest prefix that it knows counts.
+PREFIXES = ["", "gpt-5.5-", "gpt-6.1-sol-"]
+# alias end: upstream protocol, kind, target model
+FAMILIES = {
+    "chat": ("chat", "generic", "scripted-model"),
+    "deepseek": ("chat", "deepseek", "deepseek-reasoner"),
+    "responses": ("responses", "openai", "gpt-5.4"),
+    "messages": ("messages", "anthropic", "claude-sonnet-4-6"),
+}
+THOUGHT = "The user wants files, so I write them."
+PROOF = "cHJvb2Ygb2YgdGhlIHZlbmRvcg" * 4 + "+/=="
+OVERFLOW = {
+    "chat": (400, "invalid_request_error", "context_length_exceeded",
+             "This model's maximum context length is 32768 tokens. However, your messages resulted in 40012 tokens."),
+    "responses": (400, "invalid_request_error", "context_length_exceeded",
+                  "Your input exceeds the context window of this model. Please adjust your input and try again."),
+    "messages": (400, "invalid_request_error", None, "prompt is too long: 212012 tokens > 200000 maximum"),
+}
+
+
+def config(port):
+    lines = ["client_api_keys: [%s]" % CLIENT_KEY, "upstreams:"]
+    for family, (protocol, kind, _) in FAMILIES.items():
+        lines += [
+            "  - name: up-%s" % family,
+            "    base_url: http://127.0.0.1:%d" % port,
+            "    kind: %s" % kind,
+            "    auth: {type: api_key, key: %s}" % UPSTREAM_KEY,
+            "    support_chat_completions: %s" % str(protocol == "chat").lower(),
+            "    support_responses: %s" % str(protocol == "responses").lower(),
+            "    support_anthropic_messages: %s" % str(protocol == "messages").lower(),
+        ]
+    lines.append("aliases:")
+    for family, (_, _, model) in FAMILIES.items():
+        for prefix in PREFIXES:
+            lines.append("  - {alias: %sany-%s, target_model: %s, upstream: up-%s}" % (prefix, family, model, family))
+    return "\n".join(lines) + "\n"
+
+
+class Fault(Exception):
+    """Instead of a reply: an error of HTTP."""
+
+    def __init__(self, status, kind, code, message, **fields):
+        self.parts = status, kind, code, message, fields
+
+
+class Cut(Exception):
+    """A reply that ends in its middle: with the connection, or in good order but without its last event."""
+
+    def __init__(self, reply, politely):
+        self.reply, self.politely = reply, politely
+
+
+# ------------------------------------------------------------------------------------------------ the model's part
+class Run:
+    """What one run of a client has said so far, over all its requests."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.requests = []
+        self.asked = 0  # requests that the script has answered
+
+
+def put(talk, path, text, way=None):
+    """(tool, arguments) that write the file, in the terms of the tools that the client offers."""
+    shell = "printf %%s '%s' > %s" % (text, path)
+    ways = {
+        "Write": lambda: {"file_path": path, "content": text},
+        "Bash": lambda: {"command": shell, "description": "Write the file"},
+        "exec_command": lambda: {"cmd": shell},
+        "apply_patch": lambda: {"input": "*** Begin Patch\n*** Add File: %s\n+%s\n*** End Patch\n" % (path, text)},
+        # Codex's code mode: one free-form tool whose input is JavaScript.
+        "exec": lambda: {"input": "const done = await tools.exec_command({cmd: %s});\ntext(done);\n" % json.dumps(shell)},
+        "write_file": lambda: {"path": path, "text": text},
+    }
+    for want in [way] if way else ways:
+        for name in talk.tools:
+            if name == want or re.fullmatch(r".*(__|\.|-)%s" % want, name):
+                return name, ways[want]()
+    raise Fault(400, "invalid_request_error", None, "no tool to write with among %s" % sorted(talk.tools))
+
+
+def play(scenario, nonce, folder, talk, run, protocol):
+    """The model: what it says next."""
+    asked = run.asked
+    run.asked += 1
+    final = Reply(("text", "All is done. FINAL-%s \u2713" % nonce))
+    done = [turn[2] for turn in talk.since_user() if turn[0] == "result"]
+    path = "%s/%s.txt" % (folder, nonce)
+    call = lambda number, name, arguments: ("call", "call_%s_%d" % (nonce, number), name, arguments)
+    one = lambda way=None: call(1, *put(talk, path, "written by %s" % nonce, way))
+
+    if scenario == "busy" and asked == 0:
+        status, kind = (529, "overloaded_error") if protocol == "messages" else (503, "server_error")
+        raise Fault(status, kind, None, "the servers are overloaded, try again")
+    if scenario == "limited" and asked == 0:
+        raise Fault(429, "rate_limit_error", "rate_limit_exceeded", "slow down", Retry_After="1")
+    if scenario == "refused":
+        raise Fault(400, "invalid_request_error", None, "the scripted refusal of %s" % nonce)
+    if scenario == "overflow" and "SUMMARY-%s" % nonce not in talk.all_text():
+        if is_summary(talk):
+            return summary(nonce, folder)
+        if done:
+            status, kind, code, message = OVERFLOW[protocol]
+            raise Fault(status, kind, code, message)
+    if scenario == "compact":
+        if "SUMMARY-%s" % nonce not in talk.all_text():
+            # The client compacts before it sends the result of the call.
+            return summary(nonce, folder) if is_summary(talk) else Reply(one(), usage=(190000, 50))
+        path = "%s/%s-2.txt" % (folder, nonce)
+        return final if done else Reply(call(2, *put(talk, path, "after the summary")))
+    if scenario == "cut" and asked in (0, 1):
+        raise Cut(Reply(("text", "I will write it. "), one()), politely=asked == 1)
+    if scenario == "cutlate" and done and asked in (1, 2):
+        raise Cut(final, politely=asked == 2)
+    if done:
+        return final
+    if scenario == "parallel":
+        other = "%s/%s-b.txt" % (folder, nonce)
+        return Reply(("text", "Both at once."), one(), call(2, *put(talk, other, "also by %s" % nonce)))
+    if scenario == "reason":
+        return Reply(("reason", THOUGHT, PROOF), one())
+    if scenario == "patch":
+        return Reply(one("apply_patch"))
+    return Reply(("text", "I will write it."), one())
+
+
+# How Codex, the gateway (where the upstream is to compact and cannot) and Claude Code ask for a summary.
+ASKED = ("CONTEXT CHECKPOINT COMPACTION", "Summarize this conversation", "Respond with TEXT ONLY")
+
+
+def is_summary(talk):
+    return talk.turns[-1][0] == "user" and any(words in talk.turns[-1][1] for words in ASKED)
+
+
+def summary(nonce, folder):
+    # Claude Code wants the tags, the others take them.
+    text = "<summary>SUMMARY-%s: the user asked RUN=again.%s DIR=%s and the first file is written.</summary>" % (nonce, nonce, folder)
+    return Reply(("text", text), usage=(3000, 60))
+
+
+# ------------------------------------------------------------------------------------------------ the server
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    runs, lock = {}, threading.Lock()
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, body, **fields):
+        data = json.dumps(body, ensure_ascii=False).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        for name, value in fields.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self):
+        run = self.runs.get(self.path.rsplit("/", 1)[1])
+        if self.path.startswith("/record/") and run:
+            with run.lock:
+                return self.answer(200, run.requests)
+        self.answer(404, {"error": "nothing of %s" % self.path})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        protocol = dialects.PATHS.get(self.path.split("?")[0])
+        if protocol is None:
+            return self.answer(404, {"error": {"message": "no such path", "type": "not_found_error"}})
+        fault = lambda status, kind, code, message, **fields: self.answer(
+            status, dialects.error(protocol, kind, code, message), **fields)
+        keys = {self.headers.get("authorization"), self.headers.get("x-api-key")}
+        if not keys & {"Bearer " + UPSTREAM_KEY, UPSTREAM_KEY}:
+            return fault(401, "authentication_error", None, "the gateway sent no key")
+        talk = dialects.Talk(protocol, body)
+        told = re.search(r"RUN=(?!again)([a-z0-9]+)\.([a-z0-9]+) DIR=([^\s\"'`]+)", talk.all_text())
+        again = re.search(r"RUN=again\.([a-z0-9]+) DIR=([^\s\"'`]+)", talk.all_text())
+        if not told and not again:
+            return fault(400, "invalid_request_error", None, "no RUN= in the conversation")
+        nonce, folder = told.groups()[1:] if told else again.groups()
+        with self.lock:
+            run = self.runs.setdefault(nonce, Run())
+        with run.lock:
+            if told:
+                run.scenario = told.group(1)
+            kept = {"path": self.path, "protocol": protocol, "body": body, "problems": talk.problems, "answer": "reply",
+                    "turns": talk.turns, "tools": sorted(talk.tools)}
+            run.requests.append(kept)
+            try:
+                reply = play(run.scenario, nonce, folder, talk, run, protocol)
+            except Fault as wrong:
+                kept["answer"] = wrong.parts[0]
+                status, kind, code, message, fields = wrong.parts
+                return fault(status, kind, code, message, **fields)
+            except Cut as cut:
+                kept["answer"] = "cut politely" if cut.politely else "cut"
+                if not body.get("stream"):
+                    self.close_connection = True
+                    return None
+                events = dialects.write(protocol, cut.reply, True)
+                end = len(events) - (4 if protocol != "responses" else 5)
+                return self.stream(events[:end], cut.politely)
+        whole = dialects.write(protocol, reply, bool(body.get("stream")))
+        return self.stream(whole, True) if body.get("stream") else self.answer(200, whole)
+
+    def stream(self, events, ended):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for name, data in events:
+            text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+            raw = (("event: %s\n" % name if name else "") + "data: %s\n\n" % text).encode()
+            half = len(raw) // 2  # cut anywhere, also inside a character
+            for part in (raw[:half], raw[half:]):
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            self.wfile.flush()
+            time.sleep(0.001)
+        if ended:
+            self.wfile.write(b"0\r\n\r\n")
+        else:
+            self.close_connection = True
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass  # a client that leaves is part of the play
+
+
+def main():
+    server = Server(("127.0.0.1", 0), Handler)
+    with open(sys.argv[1], "w", encoding="utf-8") as file:
+        file.write(config(server.server_address[1]))
+    print("ready http://127.0.0.1:%d" % server.server_address[1], flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
