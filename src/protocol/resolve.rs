@@ -22,8 +22,8 @@ enum Form {
     /// They pass, or there are none to come.
     #[default]
     Same,
-    /// They pass; while nothing has come that is not blank, `{}` is still owed at the end. For a Messages client, which wants
-    /// an object, `null` is nothing too (Groq): so much of it has come.
+    /// They pass; while nothing has come that is not blank, `{}` is still owed at the end. `null` is nothing too (Groq): so
+    /// much of it has come.
     Object { nulls: usize },
     /// `{"input":"…"}` is gathered, to become free text at the end.
     Unwrap(Text<'static>),
@@ -64,7 +64,7 @@ impl Resolver {
                 Form::Object { .. } if text.is_blank() => Ok(()),
                 Form::Object { nulls } => {
                     let more = text.as_escaped().trim();
-                    if cx.client == Protocol::Messages && NULL[*nulls..].starts_with(more) {
+                    if NULL[*nulls..].starts_with(more) {
                         *nulls += more.len();
                         return Ok(());
                     }

@@ -181,16 +181,18 @@ impl Said {
                     arguments,
                     whole,
                 } => {
-                    assert!(whole, "no call of these is cut");
                     let arguments = match arguments.decode() {
                         text if text.trim().is_empty() => "{}".into(),
                         text => text.into_owned(),
                     };
                     let (name, id) = (head.name.decode(), head.id.decode());
-                    said.parts
-                        .push(("call", format!("{name} {id} {arguments}")));
+                    let kind = if *whole { "call" } else { "cut call" };
+                    let text = format!("{name} {id} {arguments}");
+                    said.parts.push((kind, text));
                 }
-                Block::Hosted(hosted) => panic!("nobody searched: {hosted:?}"),
+                Block::Hosted(hosted) => said
+                    .parts
+                    .push(("hosted", hosted.name.decode().into_owned())),
             }
         }
         said
@@ -199,10 +201,10 @@ impl Said {
     /// For whole answers of Chat, which keep no order between kinds.
     fn grouped(mut self) -> Said {
         let parts = std::mem::take(&mut self.parts);
-        for kind in ["thought", "text", "refusal", "call"] {
+        for kind in ["thought", "text", "refusal", "call", "cut call"] {
             for (_, text) in parts.iter().filter(|(of, _)| *of == kind) {
                 match kind {
-                    "call" => self.parts.push((kind, text.clone())),
+                    "call" | "cut call" => self.parts.push((kind, text.clone())),
                     _ => self.add(kind, &Text::plain(text)),
                 }
             }
