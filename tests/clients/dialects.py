@@ -29,6 +29,8 @@ class Talk:
 
     def __init__(self, protocol, body):
         self.protocol, self.system, self.tools, self.turns, self.problems = protocol, [], {}, [], []
+        form = body.get("response_format") or (body.get("text") or {}).get("format") or (body.get("output_config") or {}).get("format")
+        self.schema = (form.get("json_schema") or form).get("schema") if form else None
         unknown = sorted(set(body) - set(KEYS[protocol].split()))
         self.check(not unknown, "unknown fields %s" % unknown)
         {"chat": self.chat, "responses": self.responses, "messages": self.messages}[protocol](body)
@@ -51,8 +53,8 @@ class Talk:
         return [turn for turn in self.turns if turn[0] == kind]
 
     def since_user(self):
-        """The turns after the last thing the user said."""
-        at = max([n for n, turn in enumerate(self.turns) if turn[0] == "user"], default=-1)
+        """The turns after the last thing the user said. In Chat a picture that a tool returned is the user's, behind the results."""
+        at = max([n for n, turn in enumerate(self.turns) if turn[0] == "user" and "[image_url]" not in turn[1]], default=-1)
         return self.turns[at + 1:]
 
     def tool(self, name, schema):

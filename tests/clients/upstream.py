@@ -91,8 +91,10 @@ def put(talk, path, text, way=None):
         # Codex's code mode: one free-form tool whose input is JavaScript.
         "exec": lambda: {"input": "const done = await tools.exec_command({cmd: %s});\ntext(done);\n" % json.dumps(shell)},
         "write_file": lambda: {"path": path, "text": text},
+        "Read": lambda: {"file_path": path},
+        "view_image": lambda: {"path": path},
     }
-    for want in [way] if way else ways:
+    for want in way or ways:
         for name in talk.tools:
             if name == want or re.fullmatch(r".*(__|\.|-)%s" % want, name):
                 return name, ways[want]()
@@ -103,10 +105,13 @@ def play(scenario, nonce, folder, talk, run, protocol):
     """The model: what it says next."""
     asked = run.asked
     run.asked += 1
+    if asked > 20:
+        raise Fault(400, "invalid_request_error", None, "the script is over: this run asks for ever")
     final = Reply(("text", "All is done. FINAL-%s \u2713" % nonce))
     done = [turn[2] for turn in talk.since_user() if turn[0] == "result"]
     path = "%s/%s.txt" % (folder, nonce)
-    call = lambda number, name, arguments: ("call", "call_%s_%d" % (nonce, number), name, arguments)
+    calls = len(talk.of("call"))
+    call = lambda number, name, arguments: ("call", "call_%s_%d" % (nonce, calls + number), name, arguments)
     one = lambda way=None: call(1, *put(talk, path, "written by %s" % nonce, way))
 
     if scenario == "busy" and asked == 0:
@@ -114,6 +119,23 @@ def play(scenario, nonce, folder, talk, run, protocol):
         raise Fault(status, kind, None, "the servers are overloaded, try again")
     if scenario == "limited" and asked == 0:
         raise Fault(429, "rate_limit_error", "rate_limit_exceeded", "slow down", Retry_After="1")
+    if scenario == "hello":
+        return final
+    if scenario == "broken":
+        raise Cut(final, politely=asked % 2 == 1)
+    if scenario == "object":
+        value = {"city": "Paris", "nonce": nonce}
+        if talk.schema:
+            return Reply(("text", json.dumps(value)))
+        # Some clients have a tool stand in for a schema.
+        return Reply(call(1, next(iter(talk.tools)), value))
+    if scenario in ("weather", "thinking"):
+        thought = [("reason", THOUGHT, PROOF)] if scenario == "thinking" else []
+        if done:
+            assert all("sunny" in text for text in done), done
+            return final
+        asks = [call(1, "get_weather", {"city": "Paris"}), call(2, "get_weather", {"city": "K\u00f6ln"})]
+        return Reply(*thought, ("text", "Let me look."), *asks)
     if scenario == "refused":
         raise Fault(400, "invalid_request_error", None, "the scripted refusal of %s" % nonce)
     if scenario == "overflow" and "SUMMARY-%s" % nonce not in talk.all_text():
@@ -138,9 +160,13 @@ def play(scenario, nonce, folder, talk, run, protocol):
         other = "%s/%s-b.txt" % (folder, nonce)
         return Reply(("text", "Both at once."), one(), call(2, *put(talk, other, "also by %s" % nonce)))
     if scenario == "reason":
-        return Reply(("reason", THOUGHT, PROOF), one())
+        return Reply(("reason", THOUGHT, PROOF), ("text", "I will write it."), one())
     if scenario == "patch":
-        return Reply(one("apply_patch"))
+        return Reply(one(["apply_patch"]))
+    if scenario == "picture":
+        return Reply(("text", "I will look."), call(1, *put(talk, "%s/%s.png" % (folder, nonce), "", ["Read", "view_image"])))
+    if scenario == "second":
+        return Reply(("reason", THOUGHT, PROOF), call(1, *put(talk, "%s/%s-2.txt" % (folder, nonce), "the second file")))
     return Reply(("text", "I will write it."), one())
 
 
@@ -195,16 +221,17 @@ class Handler(BaseHTTPRequestHandler):
         if not keys & {"Bearer " + UPSTREAM_KEY, UPSTREAM_KEY}:
             return fault(401, "authentication_error", None, "the gateway sent no key")
         talk = dialects.Talk(protocol, body)
-        told = re.search(r"RUN=(?!again)([a-z0-9]+)\.([a-z0-9]+) DIR=([^\s\"'`]+)", talk.all_text())
-        again = re.search(r"RUN=again\.([a-z0-9]+) DIR=([^\s\"'`]+)", talk.all_text())
+        # The last thing that was asked counts; a summary repeats it.
+        told = re.findall(r"RUN=(?!again)([a-z0-9]+)\.([a-z0-9]+) DIR=([^\s\"'`]+)", talk.all_text())
+        again = re.findall(r"RUN=again\.([a-z0-9]+) DIR=([^\s\"'`<]+)", talk.all_text())
         if not told and not again:
             return fault(400, "invalid_request_error", None, "no RUN= in the conversation")
-        nonce, folder = told.groups()[1:] if told else again.groups()
+        nonce, folder = told[-1][1:] if told else again[-1]
         with self.lock:
             run = self.runs.setdefault(nonce, Run())
         with run.lock:
             if told:
-                run.scenario = told.group(1)
+                run.scenario = told[-1][0]
             kept = {"path": self.path, "protocol": protocol, "body": body, "problems": talk.problems, "answer": "reply",
                     "turns": talk.turns, "tools": sorted(talk.tools)}
             run.requests.append(kept)
