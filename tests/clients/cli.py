@@ -91,6 +91,14 @@ def claude_code_goes_on_with_a_session(family):
     assert [turn[0] for turn in record[3]["turns"]].count("result") == 2
 
 
+@scenario(("chat",), ("responses",))
+def claude_code_finds_a_deferred_tool(family):
+    stage = Stage("deferred")
+    done, result = claude(stage, family)
+    assert stage.final in result["result"], result
+    check_prefix(stage.check_record(["reply"] * 3), tools=False)
+
+
 @scenario(("deepseek",), ("responses",))
 def claude_code_brings_the_reasoning_back(family):
     stage = Stage("reason")
@@ -136,6 +144,21 @@ def claude_code_tells_what_the_upstream_refused(family):
     stage = Stage("refused")
     done, result = claude(stage, family)
     assert result["is_error"] and "the scripted refusal of " + stage.nonce in result["result"], result
+
+
+@scenario(("chat",), ("responses",))
+def claude_code_survives_a_failure_inside_a_stream(family):
+    stage = Stage("failed")
+    claude_ends_well(stage, *claude(stage, family))
+    stage.check_record(["failed", "reply", "reply"])
+
+
+@scenario(("chat",), ("responses",))
+def claude_code_knows_that_the_output_limit_ended_an_answer(family):
+    stage = Stage("full")
+    done, result = claude(stage, family)
+    # It asks for the rest, as often as it may, and then says so.
+    assert len(stage.check_record()) > 1 and result["is_error"] and result["api_error"] == "max_output_tokens", result
 
 
 @scenario(("chat",), ("responses",))
@@ -246,6 +269,13 @@ def codex_answers_in_a_schema(model):
     stage.check_record(["reply"])
 
 
+@scenario(("gpt-5.5-any-chat",), ("gpt-5.5-any-messages",))
+def codex_finds_a_deferred_tool(model):
+    stage = Stage("deferred")
+    codex_ends_well(stage, codex(stage, model), written=False)
+    check_prefix(stage.check_record(["reply"] * 3), tools=False)
+
+
 @scenario(("any-deepseek",), ("any-messages",))
 def codex_brings_the_reasoning_back(model):
     stage = Stage("reason")
@@ -299,6 +329,21 @@ def codex_compacts(model, provider):
     stage.check_record(["reply"] * 4)
 
 
+@scenario(("any-chat",), ("any-messages",))
+def codex_survives_a_failure_inside_a_stream(model):
+    stage = Stage("failed")
+    codex_ends_well(stage, codex(stage, model))
+    stage.check_record(["failed", "reply", "reply"])
+
+
+@scenario(("any-chat",), ("any-messages",))
+def codex_knows_that_the_output_limit_ended_an_answer(model):
+    stage = Stage("full")
+    done = codex(stage, model)
+    assert done.returncode != 0 and "max_output_tokens" in done.stdout, done.stdout[-1500:]
+
+
+# It does not compact on the error itself but by the usage it was told, see above.
 @scenario(("any-chat",), ("any-messages",))
 def codex_hears_of_an_overflow(model):
     stage = Stage("overflow")

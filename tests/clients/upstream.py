@@ -64,10 +64,11 @@ class Fault(Exception):
 
 
 class Cut(Exception):
-    """A reply that ends in its middle: with the connection, or in good order but without its last event."""
+    """A reply that ends in its middle: "cut" with the connection, "cut politely" in good order but without its last event,
+    "failed" with an event that says so."""
 
-    def __init__(self, reply, politely):
-        self.reply, self.politely = reply, politely
+    def __init__(self, reply, way):
+        self.reply, self.way = reply, way
 
 
 # ------------------------------------------------------------------------------------------------ the model's part
@@ -122,7 +123,7 @@ def play(scenario, nonce, folder, talk, run, protocol):
     if scenario == "hello":
         return final
     if scenario == "broken":
-        raise Cut(final, politely=asked % 2 == 1)
+        raise Cut(final, "cut politely" if asked % 2 else "cut")
     if scenario == "object":
         value = {"city": "Paris", "nonce": nonce}
         if talk.schema:
@@ -150,10 +151,25 @@ def play(scenario, nonce, folder, talk, run, protocol):
             return summary(nonce, folder) if is_summary(talk) else Reply(one(), usage=(190000, 50))
         path = "%s/%s-2.txt" % (folder, nonce)
         return final if done else Reply(call(2, *put(talk, path, "after the summary")))
+    if scenario == "deferred":
+        # A tool is looked for first; what was found is called.
+        found = "CronList" if "ToolSearch" in talk.tools else "multi_agent_v1__close_agent"
+        if not done:
+            search = ("ToolSearch", {"query": "select:CronList"}) if "ToolSearch" in talk.tools else ("tool_search", {"query": "close agent"})
+            return Reply(("text", "I will look for a tool."), call(1, *search))
+        if len(done) == 1:
+            if found not in talk.tools:
+                raise Fault(400, "invalid_request_error", None, "%s is not offered: %s" % (found, sorted(talk.tools)))
+            return Reply(call(1, found, {} if found == "CronList" else {"target": "nobody"}))
+        return final
     if scenario == "cut" and asked in (0, 1):
-        raise Cut(Reply(("text", "I will write it. "), one()), politely=asked == 1)
+        raise Cut(Reply(("text", "I will write it. "), one()), "cut politely" if asked else "cut")
     if scenario == "cutlate" and done and asked in (1, 2):
-        raise Cut(final, politely=asked == 2)
+        raise Cut(final, "cut politely" if asked == 2 else "cut")
+    if scenario == "failed" and asked == 0:
+        raise Cut(Reply(("text", "I will write it. "), one()), "failed")
+    if scenario == "full":
+        return Reply(("text", "This is as far as it g"), full=True)
     if done:
         return final
     if scenario == "parallel":
@@ -242,13 +258,15 @@ class Handler(BaseHTTPRequestHandler):
                 status, kind, code, message, fields = wrong.parts
                 return fault(status, kind, code, message, **fields)
             except Cut as cut:
-                kept["answer"] = "cut politely" if cut.politely else "cut"
+                kept["answer"] = cut.way
                 if not body.get("stream"):
                     self.close_connection = True
                     return None
                 events = dialects.write(protocol, cut.reply, True)
-                end = len(events) - (4 if protocol != "responses" else 5)
-                return self.stream(events[:end], cut.politely)
+                events = events[: len(events) - (4 if protocol != "responses" else 5)]
+                if cut.way == "failed":
+                    events.append(dialects.failure(protocol, "the scripted failure of %s" % nonce))
+                return self.stream(events, cut.way != "cut")
         whole = dialects.write(protocol, reply, bool(body.get("stream")))
         return self.stream(whole, True) if body.get("stream") else self.answer(200, whole)
 
