@@ -13,7 +13,7 @@
 //! | [`wire`] | bytes | error | tokio, async, sockets, clocks, the log |
 //! | [`protocol`] | what the three protocols mean | wire, error | tokio, async, net, the configuration |
 //! | [`net`] | sockets | wire, error, log, clock, sys | protocol, gateway, serde_json |
-//! | [`sidecar`] | a child process | net, wire, error, log, clock, sys | protocol, gateway |
+//! | [`sidecar`] | a child process that holds accounts | net, wire, error, log, clock, sys | protocol, gateway |
 //! | [`gateway`] | the product | everything | parsing raw bytes, naming a provider's fields |
 //!
 //! Beside them: [`error`] (for all), [`log`], [`clock`] and [`sys`] (for net and above), [`cli`] (for main).
@@ -32,8 +32,8 @@
 //! ## Threads
 //!
 //! Each worker thread is a share-nothing gateway: a current-thread runtime that accepts from the one listening socket,
-//! with its own pool of upstream connections and free buffers. A work-stealing runtime spent more on its synchronisation
-//! than nginx does on a request. What threads share: the snapshot channel, the budget, the log's queue, counters.
+//! with its own pool of upstream connections and free buffers, so that nothing on a request's way needs a lock that another
+//! thread holds. What threads share: the snapshot channel, the budget, the log's queue, counters, the debug ring.
 //!
 //! ## The life of a request
 //!
@@ -44,12 +44,32 @@
 //! 3. `gateway::forward` reads the body within its limit and the budget ([`net::exchange`]).
 //! 4. [`wire::json`] finds the top-level members; [`gateway::route`] finds the alias, its upstream and the way there.
 //! 5. [`gateway::params`] chooses the edits; [`wire::json::splice`] makes parts of body and edits, nothing is copied.
+//!    For an account's upstream the place to go and the key are the sidecar's, once it is ready ([`sidecar::Sidecar::ready`],
+//!    [`gateway::neighbour`]); everything else is the same.
 //! 6. [`net::client`] takes a silent connection from [`net::pool`] or dials ([`net::dial`]), writes head and parts in one
 //!    vectored write, reads the answer's head; one retry if a reused connection was closed under it.
 //! 7. [`net::exchange`] relays: each read is decoded, framed for the client and written in place, within one call; the
 //!    leaving client, the silent upstream and the slow client each end the wait.
 //! 8. The connection to the upstream goes back to the pool if its answer ended exactly; [`gateway::trace`] writes the
 //!    line of the request; the client's connection waits for the next one.
+//!
+//! ## The life of a converted request
+//!
+//! Where the upstream lacks the client's protocol, hop 5 becomes a conversion and hop 7 another way back.
+//!
+//! 1. `gateway::recall` puts back what a Responses client refers to (`previous_response_id`, `item_reference`) from
+//!    [`gateway::memory`]; every other conversion keeps no state.
+//! 2. [`protocol::convert_request`] is a pure function: the client's twin reads the body into [`protocol::neutral`], taking
+//!    what it understands, so that leftovers are visible; [`protocol::adapt`] bends it to what the upstream can hold
+//!    ([`protocol::caps`]); the upstream's twin writes it. What was weakened is in [`protocol::Warnings`], what would change
+//!    the meaning is an error before anything is sent, and what the answer needs to know is the [`protocol::Context`].
+//! 3. `gateway::convert` adds the parameter edits, in the upstream's terms, and sends it under the gateway's own name.
+//! 4. `gateway::answering` drives the way back: reader → [`protocol::sequence`] (one open block at a time) → resolver (the
+//!    client's names and ids) → stops → grammar → writer, one function from bytes to bytes. The head leaves with the first
+//!    event; until then a failure is an HTTP error, afterwards an error event; silence is filled every 15 s.
+//! 5. A stream becomes a whole answer, or a whole answer a stream, where the two sides disagree about streaming.
+//!
+//! A fourth protocol is a fourth folder beside [`protocol::responses`] and an arm in each `match` of `protocol::twins`.
 
 pub mod cli;
 pub mod clock;

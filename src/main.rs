@@ -6,10 +6,11 @@ use llm_wrapper::gateway::demo::serve::{self, DemoUpstream};
 use llm_wrapper::gateway::live::Live;
 use llm_wrapper::gateway::owner::Owner;
 use llm_wrapper::gateway::snapshot::Snapshot;
-use llm_wrapper::gateway::{App, health, watch as files};
+use llm_wrapper::gateway::{App, health, neighbour, watch as files};
 use llm_wrapper::net::buffer::{self, Budget};
 use llm_wrapper::net::server::{self, Shared};
 use llm_wrapper::net::{First, pool, race, tls};
+use llm_wrapper::sidecar::Sidecar;
 use llm_wrapper::{clock, log, sys};
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -155,10 +156,12 @@ fn run(config: &Path, addr: SocketAddr, demo: bool) -> Result<(), String> {
         }
         let budget = Arc::new(Budget::new(snapshot.limits.buffered_bytes_max));
         let id_prefix = u64::from_le_bytes(tls::random());
+        let sidecar = (!demo).then(|| follow_config(&live));
         let app = Arc::new(App::new(
             live.subscribe(),
             budget.clone(),
             admin,
+            sidecar.clone(),
             clock::unix_s(),
             id_prefix,
         ));
@@ -227,12 +230,14 @@ fn run(config: &Path, addr: SocketAddr, demo: bool) -> Result<(), String> {
         );
         stop.send_replace(true);
         let _ = serving.await; // ends at once when told to stop
-        let drained = race(
-            tokio::time::timeout(drain, all_gone.recv()),
-            second_signal(),
-        )
-        .await;
-        match drained {
+        let ending = async {
+            let drained = tokio::time::timeout(drain, all_gone.recv()).await;
+            if let Some(sidecar) = &sidecar {
+                sidecar.shutdown().await;
+            }
+            drained
+        };
+        match race(ending, second_signal()).await {
             First::A(Ok(_)) => log::info!("stopped"),
             First::A(Err(_)) => {
                 log::warn!("stopped with requests unfinished: the time to drain is up")
@@ -319,6 +324,15 @@ fn warn_of_open_door(snapshot: &Snapshot, local: SocketAddr, admin: &Admin) {
         log::warn!(sentence, addr = local);
         admin.warn_at_start(sentence);
     }
+}
+
+/// The sidecar, which this thread's runtime runs: nothing is started until an upstream wants it or someone asks.
+fn follow_config(live: &Live) -> Sidecar {
+    let folder = live.folder().to_path_buf();
+    let sidecar = Sidecar::start(neighbour::settings(&live.snapshot(), &folder));
+    // Runs free: it ends with the process.
+    tokio::spawn(neighbour::follow(live.subscribe(), folder, sidecar.clone()));
+    sidecar
 }
 
 /// Follows the configuration file for as long as the process lives.

@@ -65,7 +65,7 @@ dialogViews.account = (dialog) => modal(dialog, {
   title: t('login_title', { name: dialog.name }),
   submit: 'account',
   body: html`<ol class="steps"><li><p>${t('login_step_1')}</p>${webAddress(dialog.url) ? html`<p class="actions"><a class="button primary" href="${webAddress(dialog.url)}" target="_blank" rel="noopener noreferrer">${t('login_open')}</a>${copyButton(dialog.url, t('copy'), 'small')}</p>` : !dialog.error && html`<p class="skeleton w9">&nbsp;</p>`}</li>
-    <li><p>${t('login_step_2')}</p></li><li>${field({ bind: 'draft.callback_url', label: t('login_step_3'), value: dialog.draft.callback_url, rows: 3, look: 'mono', placeholder: 'http://localhost:…/callback?code=…&state=…' })}</li></ol>${formError(dialog)}`,
+    <li><p>${t('login_step_2')}</p></li><li>${field({ bind: 'draft.callback_url', label: t('login_step_3'), value: dialog.draft.callback_url, rows: 3, look: 'mono', placeholder: 'http://localhost:…/callback?code=…&state=…' })}</li></ol>`,
   foot: html`${cancelButton()}${saveButton(dialog, t('login_finish'))}`,
 });
 submits.account = async (dialog) => {

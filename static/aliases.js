@@ -67,8 +67,7 @@ dialogViews.alias = (dialog) => {
       <details ${draft.extra && 'open'}><summary>extra_body</summary><div class="fold">
         ${field({ bind: 'draft.extra', label: t('extra_body'), value: draft.extra, rows: 5, look: 'mono', hint: t('extra_hint'), placeholder: '{"chat_template_kwargs": {"enable_thinking": false}}' })}
         ${field({ bind: 'draft.extra_mode', label: t('mode'), value: draft.extra_mode, options: modes() })}</div></details>
-      ${restField(dialog, 'aliases', '{"strict": true, "max_model_len": 131072}')}
-      ${formError(dialog)}`,
+      ${restField(dialog, 'aliases', '{"strict": true, "max_model_len": 131072}')}`,
     foot: html`${dialog.base && html`<button type="button" class="danger start" data-action="delete-here" data-name="${dialog.base.alias}">${t('delete')}</button>`}${cancelButton()}${saveButton(dialog)}`,
   });
 };
@@ -91,7 +90,8 @@ actions['add-param'] = (button) => {
   const { draft } = dialogOf(button);
   draft.params.push({ key: '', type: 'number', text: '', mode: 'default', touched: false });
   schedule();
-  setTimeout(() => document.getElementById(`f-draft.params.${draft.params.length - 1}.key`)?.focus(), 80);
+  drawNow();
+  document.getElementById(`f-draft.params.${draft.params.length - 1}.key`)?.focus();
 };
 actions['drop-param'] = (button) => {
   dialogOf(button).draft.params.splice(Number(button.dataset.name), 1);

@@ -85,12 +85,14 @@ document.addEventListener('click', (event) => {
   menu?.hidePopover();
   if (menu) document.getElementById(menu.dataset.opener)?.focus();
   actions[element.dataset.action]?.(element, event);
+  drawNow();
 });
 
 document.addEventListener('submit', (event) => {
   event.preventDefault();
   const { submit } = event.target.dataset;
   submits[submit]?.(dialogOf(event.target), event.target);
+  drawNow();
 });
 
 // Esc, and a click beside a dialog, leave it; the login stays.
@@ -109,7 +111,10 @@ document.addEventListener('pointerdown', (event) => {
 
 // Menus stand below their buttons, inside the window.
 document.addEventListener('beforetoggle', ({ target, newState }) => {
-  if (newState === 'open' && target.dataset.opener) target.style.visibility = 'hidden';
+  if (newState !== 'open' || !target.dataset.opener) return;
+  state.menu = target.id;
+  render();
+  target.style.visibility = 'hidden'; // until it has its place
 }, true);
 document.addEventListener('toggle', ({ target, newState }) => {
   if (newState !== 'open' || !target.dataset?.opener) return;
@@ -148,8 +153,17 @@ document.addEventListener('keydown', (event) => {
   }
 });
 
+// A name that is cut in two parts is copied as one.
+document.addEventListener('copy', (event) => {
+  const selection = getSelection();
+  const cut = selection.anchorNode?.parentElement?.closest('.cut');
+  if (!cut?.contains(selection.focusNode)) return;
+  event.clipboardData.setData('text/plain', selection.toString().replace(/\n/g, ''));
+  event.preventDefault();
+});
+
 addEventListener('beforeunload', (event) => {
-  if (state.dialogs.some((dialog) => dialog.draft && dialog.kind !== 'clash' && isChanged(dialog)) || (state.first && isChanged(state.first))) event.preventDefault();
+  if (state.dialogs.some((dialog) => dialog.draft && isChanged(dialog)) || (state.first && isChanged(state.first))) event.preventDefault();
 });
 document.addEventListener('visibilitychange', () => { if (!document.hidden) schedule(); });
 

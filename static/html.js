@@ -32,7 +32,7 @@ function draw(target, markup) {
 function morph(parent, fresh) {
   const wanted = new Set([...fresh.children].map(keyOf));
   const keyed = new Map();
-  for (const child of [...parent.children]) {
+  for (const child of [...parent.children].reverse()) { // the topmost dialog first
     const key = keyOf(child);
     if (key && !wanted.has(key)) leave(child);
     else if (key) keyed.set(key, child);
@@ -70,12 +70,13 @@ function update(old, node) {
     if (!('secret' in node.dataset) && old.value !== node.value) old.value = node.value;
     return;
   }
+  const { value } = node; // before its options move over
   morph(old, node);
   if (old.nodeName === 'INPUT') {
     if (old.type === 'checkbox' || old.type === 'radio') old.checked = node.checked;
     else if (node.hasAttribute('value') && old.value !== node.value) old.value = node.value;
-  } else if (old.nodeName === 'SELECT' && old.value !== node.value) {
-    old.value = node.value;
+  } else if (old.nodeName === 'SELECT' && old.value !== value) {
+    old.value = value;
   }
 }
 

@@ -43,8 +43,7 @@ dialogViews.key = (dialog) => {
     submit: 'key',
     body: html`${field({ bind: 'draft.name', label: t('name'), value: draft.name, placeholder: 'laptop', hint: t('key_name_hint'), problem: problem('name') })}
       ${field({ bind: 'draft.models', label: t('allowed_models'), value: draft.models, look: 'mono', placeholder: 'qwen*, glm-4.6', hint: t('allowed_models_hint'), problem: problem('models') })}
-      ${!base && html`${check({ bind: 'draft.generate', label: t('generate_key'), on: draft.generate })}${!draft.generate && field({ bind: 'draft.own', label: t('own_key'), secret: true, placeholder: 'sk-…', problem: problem('key') })}`}
-      ${formError(dialog)}`,
+      ${!base && html`${check({ bind: 'draft.generate', label: t('generate_key'), on: draft.generate })}${!draft.generate && field({ bind: 'draft.own', label: t('own_key'), secret: true, placeholder: 'sk-…', problem: problem('key') })}`}`,
     foot: html`${cancelButton()}${saveButton(dialog, base ? t('save') : t('make_key'))}`,
   });
 };

@@ -1,6 +1,6 @@
 // Models: every alias, grouped by upstream. The page where one starts.
 
-const GROUP_ROWS_MAX = 300;
+const GROUP_ROWS_MAX = 200;
 const FILTER_FROM = 8;
 
 function modelsView() {

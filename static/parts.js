@@ -17,9 +17,10 @@ function cut(text, look = '') {
   return html`<bdi class="cut ${look}" title="${whole}"><span class="head">${letters.slice(0, -TAIL).join('')}</span><span>${letters.slice(-TAIL).join('')}</span></bdi>`;
 }
 
+/** A button and its menu; the items come into the document when it opens. */
 function menu(id, label, items) {
   return html`<button class="quiet" type="button" id="open-${id}" popovertarget="menu-${id}" aria-label="${label}" title="${label}">${icon('more')}</button>
-    <div class="menu" popover id="menu-${id}" data-opener="open-${id}">${items.filter(Boolean).map((item) =>
+    <div class="menu" popover id="menu-${id}" data-opener="open-${id}">${state.menu === `menu-${id}` && items.filter(Boolean).map((item) =>
       html`<button type="button" class="${item.look}" data-action="${item.action}" data-name="${item.name}" data-more="${item.more}" ${item.disabled && 'disabled'}>${icon(item.icon)}${item.label}</button>`)}</div>`;
 }
 
@@ -128,7 +129,7 @@ function open(kind, data) {
   return dialog;
 }
 const dialogViews = {};
-const isChanged = (dialog) => JSON.stringify(dialog.draft ?? null) !== dialog.untouched;
+const isChanged = (dialog) => dialog.untouched !== null && JSON.stringify(dialog.draft ?? null) !== dialog.untouched;
 function shut(dialog) {
   state.dialogs = state.dialogs.filter((other) => other !== dialog);
   schedule();
@@ -148,7 +149,7 @@ actions.close = (button) => leaveDialog(dialogOf(button));
 function modal(dialog, { title, body, foot, submit, look = '' }) {
   return html`<dialog id="${dialog.id}" class="${look}" aria-labelledby="${dialog.id}-title" data-dialog="${dialog.id}"><form data-submit="${submit}" novalidate autocomplete="off">
     <header><h2 id="${dialog.id}-title">${title}</h2><button type="button" class="quiet" data-action="close" aria-label="${t('close')}" title="${t('close')}">${icon('close')}</button></header>
-    <div class="body">${body}</div>${foot && html`<footer>${foot}</footer>`}</form></dialog>`;
+    <div class="body">${body}</div>${formError(dialog)}${foot && html`<footer>${foot}</footer>`}</form></dialog>`;
 }
 
 /** What is wrong with a form, in one place above its buttons. */
@@ -185,6 +186,11 @@ async function submitForm(dialog, work) {
     if (!(failure instanceof Failure)) console.error(failure);
     Object.assign(dialog, { busy: false, error: failure.message, problems: failure.body?.problems ?? [] });
     schedule();
+    drawNow();
+    const wrong = document.getElementById(failure.field ?? '') ?? $(`[data-dialog="${dialog.id}"] [aria-invalid]`);
+    const fold = wrong?.closest('details');
+    if (fold) fold.open = true;
+    wrong?.focus();
     return false;
   }
 }
@@ -192,7 +198,7 @@ async function submitForm(dialog, work) {
 class Mistake extends Failure {
   constructor(bind, message) {
     super(0, message);
-    setTimeout(() => document.getElementById(`f-${bind}`)?.focus(), 100);
+    this.field = `f-${bind}`;
   }
 }
 

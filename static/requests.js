@@ -132,7 +132,7 @@ function recordDetail(summary) {
     ${record.error && html`<p class="failed">${icon('warn')}<span>${record.error}</span></p>`}
     ${record.warnings?.length > 0 && html`<div class="lost"><h3>${t('lost_title')}</h3><ul>${record.warnings.map((warning) => html`<li>${lostWords(warning)}</li>`)}</ul></div>`}
     <dl class="facts">${facts.filter(([, value]) => value !== null && value !== undefined && value !== '').map(([label, value]) => html`<div><dt>${label}</dt><dd>${typeof value === 'number' ? number(value) : cut(value, 'mono')}</dd></div>`)}</dl>
-    <div class="actions"><button type="button" class="small" data-action="copy-curl" data-name="${record.id}" ${!detail.record && 'disabled'}>${icon('copy')}${t('copy_curl')}</button>${record.alias && html`<a class="button small" href="#/play/${encodeURIComponent(record.alias)}">${icon('play')}${t('try_x', { name: record.alias })}</a>`}</div>
+    <div class="actions"><button type="button" class="small" data-action="copy-curl" data-name="${record.id}" ${!detail.record && 'disabled'}>${icon('copy')}${t('copy_curl')}</button>${record.alias && html`<a class="button small" href="#/play/${encodeURIComponent(record.alias)}" aria-label="${t('try_x', { name: record.alias })}">${icon('play')}${t('try')}</a>`}</div>
     ${detail.error && !record.running && html`<p class="failed">${icon('warn')}<span>${detail.error}</span></p>`}
     <div class="panes">${sides.map(([side, title, headers, about]) => pane(record, detail, side, title, headers, about, live[side]))}</div></div>`;
 }
@@ -140,9 +140,11 @@ function recordDetail(summary) {
 function pane(record, detail, side, title, headers, about, live) {
   const body = detail.record?.[side] ?? (live ? live.text : null);
   const total = record.cut?.[side];
+  // On the verbatim path what the client got is what the upstream sent, and is kept once.
+  const untouched = side === 'client_response' && !body && detail.record?.upstream_response && record.client_protocol === record.upstream_protocol;
   return html`<section class="pane" data-key="pane-${side}" aria-label="${title}"><header><h3>${title}</h3>${about && cut(about, 'mono soft')}${body !== null && body !== undefined && copyButton(typeof body === 'string' ? body : JSON.stringify(body, null, 2))}</header>
     ${headers?.length > 0 && html`<details class="headers"><summary>${t('n_headers', { n: headers.length })}</summary><dl>${headers.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl></details>`}
-    <div class="pane-body" tabindex="0" role="group" aria-label="${title}">${detail.loading && !detail.record && !live ? html`<p class="skeleton w9">&nbsp;</p><p class="skeleton w7">&nbsp;</p>` : bodyView(body, live?.marks)}</div>
+    <div class="pane-body" tabindex="0" role="group" aria-label="${title}">${untouched ? html`<p class="soft">${t('same_as_upstream')}</p>` : detail.loading && !detail.record && !live ? html`<p class="skeleton w9">&nbsp;</p><p class="skeleton w7">&nbsp;</p>` : bodyView(body, live?.marks)}</div>
     ${total && html`<p class="hint">${t('was_cut', { size: bytes(total) })}</p>`}</section>`;
 }
 

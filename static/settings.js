@@ -45,7 +45,7 @@ dialogViews.admin = (dialog) => modal(dialog, {
   title: t('admin_key'),
   submit: 'admin',
   body: html`<p class="soft">${t('admin_key_text')}</p>${field({ bind: 'draft.key', label: t('new_admin_key'), secret: true, hint: t('admin_key_hint') })}
-    ${state.status?.admin_key === 'configured' && html`<p class="actions"><button type="button" class="danger" data-action="clear-admin-key">${t('admin_key_clear')}</button></p>`}${formError(dialog)}`,
+    ${state.status?.admin_key === 'configured' && html`<p class="actions"><button type="button" class="danger" data-action="clear-admin-key">${t('admin_key_clear')}</button></p>`}`,
   foot: html`${cancelButton()}${saveButton(dialog)}`,
 });
 const ADMIN_KEY_MIN = 12;

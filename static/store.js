@@ -15,6 +15,7 @@ const state = {
   toasts: [],
   login: { key: '', error: '', busy: false },
   filter: '',
+  menu: '', // the id of the menu that was opened last
   busy: new Set(), // controls whose change is on its way
 };
 
@@ -24,9 +25,14 @@ let drawing = false;
 function schedule() {
   if (drawing) return;
   drawing = true;
-  const go = () => { if (drawing) { drawing = false; render(); } };
-  requestAnimationFrame(go);
-  setTimeout(go, 60); // a hidden tab has no frames
+  requestAnimationFrame(drawNow);
+  setTimeout(drawNow, 60); // a hidden tab has no frames
+}
+/** Draws what is due at once: after a click, before the next key. */
+function drawNow() {
+  if (!drawing) return;
+  drawing = false;
+  render();
 }
 
 async function loadConfig() {

@@ -18,7 +18,7 @@ function upstreamsView() {
     return html`<div class="top"><h1>${t('upstreams')}</h1></div>
       <section class="card first" data-dialog="first" aria-label="${t('add_upstream')}"><h2>${t('no_upstreams_title')}</h2><p class="soft">${t('no_upstreams_text')}</p>
       <div class="examples">${Object.keys(EXAMPLES).map((id) => html`<button type="button" data-action="example" data-name="${id}">${t(`example_${id}`)}</button>`)}</div>
-      <form data-submit="upstream" novalidate autocomplete="off">${upstreamForm(state.first)}<footer>${saveButton(state.first, t('add_upstream'))}</footer></form></section>`;
+      <form data-submit="upstream" novalidate autocomplete="off">${upstreamForm(state.first)}${formError(state.first)}<footer>${saveButton(state.first, t('add_upstream'))}</footer></form></section>`;
   }
   const loading = upstreams.filter(({ name }) => state.fetched[name]?.loading).length;
   return html`<div class="top"><h1>${t('upstreams')}</h1><div class="actions"><span class="soft still" aria-live="polite">${loading > 0 && t('still_loading', { n: loading })}</span>
@@ -36,7 +36,8 @@ actions.example = (button) => {
   Object.assign(state.first.draft, upstreamDraft(null, {}).draft, EXAMPLES[button.dataset.name], { key: state.first.draft.key });
   state.first.test = null;
   schedule();
-  setTimeout(() => document.getElementById('f-draft.base_url')?.focus(), 80);
+  drawNow();
+  document.getElementById('f-draft.base_url')?.focus();
 };
 
 function upstreamCard(upstream, at) {
@@ -212,8 +213,7 @@ function upstreamForm(dialog) {
       return html`<label class="check"><input type="checkbox" id="f-draft.${flag}" data-bind="draft.${flag}" ${draft[flag] && 'checked'}><span>${label}${told && html`<span class="hint ${told.speaks === true ? 'ok' : ''}">${told.speaks === true ? t('speaks') : told.speaks === false ? t('speaks_not') : t('speaks_unknown')}${told.detail && html`<span class="sr">: ${told.detail}</span>`}</span>`}</span></label>`;
     })}</fieldset>
     ${draft.support_anthropic_messages && field({ bind: 'draft.anthropic_base_url', label: t('anthropic_base_url'), value: draft.anthropic_base_url, type: 'url', look: 'mono', problem: problem('anthropic_base_url'), hint: t('anthropic_base_url_hint') })}
-    ${restField(dialog, 'upstreams', '{"headers": {"x-team": "lab"}, "timeouts": {"idle": 600}}')}`}
-    ${formError(dialog)}`;
+    ${restField(dialog, 'upstreams', '{"headers": {"x-team": "lab"}, "timeouts": {"idle": 600}}')}`}`;
 }
 
 function testResult({ test, draft }) {
@@ -261,7 +261,8 @@ actions['test-upstream'] = async (button) => {
   } catch (failure) {
     dialog.test = { error: failure.message };
   }
-  schedule();
+  render();
+  document.querySelector('.test.ok, .test.bad')?.scrollIntoView({ block: 'nearest' });
 };
 
 const keyToSend = (draft, base) => draft.key.trim() || (draft.drop_key ? null : base?.auth?.key ?? null);

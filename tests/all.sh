@@ -1,5 +1,6 @@
 #!/bin/sh
-# All tests, from a fresh Debian machine on: installs what is missing, then formatting, lints, tests, the official SDKs.
+# All tests, from a fresh Debian machine on: installs what is missing, then formatting, lints, tests, the official SDKs, the
+# WebUI in a browser.
 # Stops at the first failure. Takes root's rights (or sudo) only if a package is missing.
 set -eu
 cd "$(dirname "$0")/.."
@@ -23,6 +24,7 @@ need cc build-essential
 need curl curl
 need python3 python3
 need prlimit util-linux
+need chromium chromium
 [ -x /usr/sbin/nginx ] || need nginx nginx
 python3 -c 'import venv, ensurepip' 2> /dev/null || missing="$missing python3-venv"
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
@@ -59,6 +61,9 @@ cargo test --quiet
 
 section "SDKs"
 sh tests/sdk/run.sh
+
+section "WebUI"
+sh tests/browser/run.sh
 
 section ""
 echo "== all passed in $(($(date +%s) - begun)) s"

@@ -14,9 +14,10 @@ use crate::net::client::{Answer, Body};
 use crate::net::exchange::Exchange;
 use crate::protocol::responses::state;
 use crate::protocol::{
-    Collector, Context, Made, Protocol, Translator, Usage, Warnings, convert_response, replay,
+    Collector, Context, Made, Protocol, Translator, Usage, Warnings, answer_of, convert_response,
+    replay,
 };
-use crate::wire::head::{Headers, write_field};
+use crate::wire::head::{ResponseHead, write_field};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -64,15 +65,16 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         trace: &mut Trace,
         error: &Error,
-        upstream: &Headers,
+        upstream: &ResponseHead,
     ) -> Result<(), Refusal> {
-        let answer = crate::protocol::answer(self.protocol, error, self.request_id);
+        let answer = answer_of(self.protocol, upstream.status, error, self.request_id);
         trace.tells(&answer.body);
         let body = trace.with_record(exchange, answer.status, &answer.body);
         let sent = exchange.answer(answer.status, &body, |out| {
             write_field(out, "content-type", b"application/json");
             for name in ["retry-after", "retry-after-ms", "x-should-retry"] {
                 if let Some(value) = upstream
+                    .headers
                     .get(name)
                     .filter(|_| name != "x-should-retry" || answer.should_retry.is_none())
                 {

@@ -6,8 +6,8 @@
 
 use super::Refusal;
 use super::answering::{Answering, KEEP_ALIVE};
-use super::forward::{ERROR_BYTES_MAX, Forward, send};
-use super::headers::is_event_stream;
+use super::forward::{ERROR_BYTES_MAX, Forward, head_of, send};
+use super::headers::{is_event_stream, write_answer_fields, write_request_fields};
 use super::metrics::Gauge;
 use super::outbound::{Outbound, Voice};
 use super::recall::Keeping;
@@ -174,18 +174,20 @@ impl Forward<'_> {
             Err(refusal) => return Err(refusal),
         };
         trace.upstream_id(&answer.head.headers);
-        trace.answered(&answer.head);
+        let mut fields = Vec::new();
+        write_answer_fields(&mut fields, &answer.head, "");
+        trace.answered(answer.head.status, &fields);
+        drop(fields);
         if answer.head.status >= 400 {
             let body = self.collect(exchange, &mut answer, ERROR_BYTES_MAX).await?;
-            let body = route.upstream.mask_secrets(body.data());
+            let body = self.app.mask_secrets(&route.upstream, body.data());
             trace.hears(&body);
             let mut error = of_answer(answer.head.status, &body, &route.upstream.name);
             if exchange.is_begun() {
                 self.fail(exchange, trace, answering, error).await?;
             } else {
                 error.retry_after_s = None; // the header itself is carried, whatever its form
-                self.refuse(exchange, trace, &error, &answer.head.headers)
-                    .await?;
+                self.refuse(exchange, trace, &error, &answer.head).await?;
             }
             return Ok(None);
         }
@@ -229,7 +231,6 @@ impl Forward<'_> {
         }
         let spliced = splice(&object, &edits.list);
         let target = upstream.path(to, to.path());
-        trace.asks(&target, &spliced.parts);
         let outbound = Outbound {
             upstream,
             protocol: to,
@@ -240,9 +241,16 @@ impl Forward<'_> {
                 betas: &converted.betas,
                 anthropic_version: converted.anthropic_version,
             },
+            sidecar: None,
         };
+        // The client's fields do not travel; they are recorded all the same.
+        let mut fields = Vec::new();
+        write_request_fields(&mut fields, self.head, |_| false);
+        trace.asks(&target, &fields, &spliced.parts);
+        drop(fields);
+        let (head, _) = head_of(&outbound);
         let mut alarm = Alarm::new(upstream.timeouts.connect);
-        let mut sending = pin!(send(&outbound, &spliced.parts, &mut alarm));
+        let mut sending = pin!(send(self.app, &outbound, head, &spliced.parts, &mut alarm));
         loop {
             let next = {
                 let (gone, _) = exchange.waiting();

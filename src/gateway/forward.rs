@@ -8,6 +8,7 @@ use super::convert::Conversion;
 use super::debug::{Beginning, Record, mode};
 use super::headers::{is_event_stream, is_form, is_json, write_answer_fields};
 use super::metrics::Gauge;
+use super::models::decode;
 use super::outbound::{Outbound, Voice};
 use super::route::{Route, Way};
 use super::snapshot::{Snapshot, Upstream};
@@ -22,10 +23,12 @@ use crate::net::exchange::{Broken, Exchange, RequestBody};
 use crate::net::{First, race};
 use crate::protocol::Protocol;
 use crate::wire::body::Framing;
-use crate::wire::head::{Method, RequestHead};
+use crate::wire::head::{Method, RequestHead, ResponseHead};
 use crate::wire::json::{Object, splice};
 use crate::wire::multipart;
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -201,11 +204,14 @@ impl Forward<'_> {
         let upstream = &*route.upstream;
         let mut target = upstream.path(self.protocol, self.path);
         if let Some(query) = self.head.query() {
+            let query = match upstream.provider() {
+                Some(_) => without_keys(query),
+                None => query.into(),
+            };
             let target = target.to_mut();
             target.push('?');
-            target.push_str(query);
+            target.push_str(&query);
         }
-        trace.asks(&target, body);
         let outbound = Outbound {
             upstream,
             protocol: self.protocol,
@@ -213,9 +219,12 @@ impl Forward<'_> {
             length: body.iter().map(|part| part.len()).sum(),
             content_type,
             voice: Voice::Client(self.head),
+            sidecar: None,
         };
+        let (head, fields) = head_of(&outbound);
+        trace.asks(&target, &head.data()[fields], body);
         let (gone, alarm) = exchange.waiting();
-        match race(send(&outbound, body, alarm), gone).await {
+        match race(send(self.app, &outbound, head, body, alarm), gone).await {
             First::A(answer) => Ok(answer?),
             First::B(()) => Err(Refusal::ClientLeft),
         }
@@ -228,7 +237,6 @@ impl Forward<'_> {
         trace: &mut Trace,
         mut answer: Answer,
     ) -> Result<(), Refusal> {
-        trace.answered(&answer.head);
         let status = answer.head.status;
         if status >= 400 {
             return self.relay_error(exchange, trace, answer).await;
@@ -242,7 +250,7 @@ impl Forward<'_> {
             Framing::Chunked | Framing::UntilClose => None,
         };
         exchange.begin(status, length, |out| {
-            write_answer_fields(out, &answer.head, self.request_id);
+            self.write_answer_fields(out, trace, &answer.head);
             trace.write_warnings(out);
             self.app.write_cors(out, self.snapshot, self.head);
         });
@@ -266,14 +274,16 @@ impl Forward<'_> {
     ) -> Result<(), Refusal> {
         let body = self.collect(exchange, &mut answer, ERROR_BYTES_MAX).await?;
         let body = match trace.upstream() {
-            Some(upstream) => upstream.mask_secrets(body.data()),
+            Some(upstream) => self.app.mask_secrets(upstream, body.data()),
             None => body.data().into(),
         };
         trace.hears(&body);
         let status = answer.head.status;
+        let mut fields = Vec::new();
+        self.write_answer_fields(&mut fields, trace, &answer.head);
         let body = trace.with_record(exchange, status, &body);
         let sent = exchange.answer(status, &body, |out| {
-            write_answer_fields(out, &answer.head, self.request_id);
+            out.extend_from_slice(&fields);
             trace.write_debug_id(out);
             self.app.write_cors(out, self.snapshot, self.head);
         });
@@ -288,6 +298,8 @@ impl Forward<'_> {
         mut answer: Answer,
     ) -> Result<(), Refusal> {
         let status = answer.head.status;
+        let mut fields = Vec::new();
+        self.write_answer_fields(&mut fields, trace, &answer.head);
         let framing = answer.body.framing();
         let content_type = answer.head.headers.get("content-type").unwrap_or_default();
         let streams = is_event_stream(content_type);
@@ -304,7 +316,7 @@ impl Forward<'_> {
             if whole {
                 let body = trace.with_record(exchange, status, begun.data());
                 let sent = exchange.answer(status, &body, |out| {
-                    write_answer_fields(out, &answer.head, self.request_id);
+                    out.extend_from_slice(&fields);
                     trace.write_warnings(out);
                     self.app.write_cors(out, self.snapshot, self.head);
                 });
@@ -317,7 +329,7 @@ impl Forward<'_> {
             Framing::Chunked | Framing::UntilClose => None,
         };
         exchange.begin(status, length, |out| {
-            write_answer_fields(out, &answer.head, self.request_id);
+            out.extend_from_slice(&fields);
             trace.write_warnings(out);
             self.app.write_cors(out, self.snapshot, self.head);
         });
@@ -347,6 +359,13 @@ impl Forward<'_> {
             sent.map_err(|_| Refusal::ClientLeft)?;
         }
         exchange.finish().await.map_err(|_| Refusal::ClientLeft)
+    }
+
+    /// The upstream's fields that come back, and so into the record.
+    fn write_answer_fields(&self, out: &mut Vec<u8>, trace: &mut Trace, head: &ResponseHead) {
+        let begin = out.len();
+        write_answer_fields(out, head, self.request_id);
+        trace.answered(head.status, &out[begin..]);
     }
 
     /// Whether the client wants its record in the answer, and may.
@@ -468,20 +487,55 @@ fn wrong_model(message: &str) -> Error {
     Error::client(Kind::BadRequest, message).param("model")
 }
 
-/// Sends a request and waits for the head of its answer. A redirect is an error; a URL that the upstream does not know is logged.
+/// A query without the parameters that the sidecar would take for a key: a client's has no business there.
+fn without_keys(query: &str) -> Cow<'_, str> {
+    let is_key = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        decode(name).is_ok_and(|name| name == "key" || name == "auth_token")
+    };
+    if !query.split('&').any(|pair| is_key(&pair)) {
+        return query.into();
+    }
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_key(pair)).collect();
+    kept.join("&").into()
+}
+
+/// The head of a request, and where the client's own field lines lie in it.
+pub(super) fn head_of(outbound: &Outbound<'_>) -> (Buffer, Range<usize>) {
+    let mut head = Buffer::new();
+    let mut fields = 0..0;
+    head.append_with(|out| fields = outbound.write_head(out, Method::Post));
+    (head, fields)
+}
+
+/// Sends a request and waits for the head of its answer, after waiting for the sidecar if the upstream uses its accounts.
+/// A redirect is an error; a URL that the upstream does not know is logged.
 pub(super) async fn send(
+    app: &App,
     outbound: &Outbound<'_>,
+    head: Buffer,
     body: &[&[u8]],
     alarm: &mut Alarm,
 ) -> Result<Answer, Error> {
     let upstream = outbound.upstream;
-    let mut head = Buffer::new();
-    head.append_with(|out| outbound.write_head(out, Method::Post));
+    let sidecar = match upstream.provider() {
+        // Boxed: a request to any other upstream should not pay for the state of a wait.
+        Some(_) => Some(Box::pin(app.sidecar_ready()).await?),
+        None => None,
+    };
+    let outbound = &Outbound {
+        sidecar: sidecar.as_ref(),
+        ..*outbound
+    };
+    let head = match outbound.sidecar {
+        Some(_) => head_of(outbound).0, // now that its key is known
+        None => head,
+    };
     let mut parts: Vec<&[u8]> = Vec::with_capacity(body.len() + 1);
     parts.push(head.data());
     parts.extend_from_slice(body);
     let call = Call {
-        origin: upstream.origin(outbound.protocol),
+        origin: outbound.origin(),
         method: Method::Post,
         parts: &parts,
         timeouts: upstream.timeouts,
@@ -512,4 +566,16 @@ fn redirect(upstream: &Upstream, answer: &Answer) -> Error {
         upstream.name
     );
     Error::upstream(Kind::BadReply, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_of_a_query_goes_to_the_sidecar() {
+        assert_eq!(without_keys("beta=true"), "beta=true");
+        assert_eq!(without_keys("key=a&beta=true&auth_token=b"), "beta=true");
+        assert_eq!(without_keys("k%65y=a&monkey=1&key"), "monkey=1");
+    }
 }

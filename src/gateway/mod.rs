@@ -17,6 +17,7 @@ pub mod live;
 pub mod memory;
 pub mod metrics;
 pub mod models;
+pub mod neighbour;
 mod outbound;
 pub mod owner;
 pub mod params;
@@ -36,6 +37,7 @@ use crate::net::buffer::Budget;
 use crate::net::exchange::Exchange;
 use crate::net::server::{Handler, Patience};
 use crate::protocol::{self, Protocol, error_body};
+use crate::sidecar::{READY_WAIT, Ready, Sidecar};
 use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
 use admin::{Admin, Entered};
 use config::ClientKey;
@@ -45,17 +47,24 @@ use forward::Forward;
 use memory::{Memory, Owner};
 use metrics::Metrics;
 use paths::Endpoint;
-use snapshot::Snapshot;
+use snapshot::{Snapshot, Upstream};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 use tokio::sync::watch as channel;
 use trace::Trace;
+
+/// When to come back for what this process will never have.
+const NEVER_SOON_S: u32 = 3600;
 
 /// The running product: the current snapshot, and what all requests share.
 pub struct App {
     snapshot: channel::Receiver<Arc<Snapshot>>,
     budget: Arc<Budget>,
     admin: Admin,
+    /// None: the demo, which has no accounts.
+    sidecar: Option<Sidecar>,
     ring: Ring,
     metrics: Metrics,
     memory: Memory,
@@ -104,6 +113,7 @@ impl App {
         snapshot: channel::Receiver<Arc<Snapshot>>,
         budget: Arc<Budget>,
         admin: Admin,
+        sidecar: Option<Sidecar>,
         started_unix_s: u64,
         id_prefix: u64,
     ) -> App {
@@ -111,12 +121,40 @@ impl App {
             snapshot,
             budget,
             admin,
+            sidecar,
             ring: Ring::default(),
             metrics: Metrics::default(),
             started_unix_s,
             id_prefix,
             memory: Memory::default(),
             id_count: AtomicU64::new(0),
+        }
+    }
+
+    /// The sidecar's handle.
+    pub(crate) fn sidecar(&self) -> Result<&Sidecar, Error> {
+        let none = "the demo has no accounts: start the gateway with a configuration";
+        self.sidecar
+            .as_ref()
+            .ok_or_else(|| Error::gateway(Kind::SidecarDown, none).retry_after(NEVER_SOON_S))
+    }
+
+    /// Where to send what is for an account, once the sidecar runs.
+    pub(crate) async fn sidecar_ready(&self) -> Result<Ready, Error> {
+        let ready = self.sidecar()?.ready(Instant::now() + READY_WAIT).await?;
+        if let Some(key) = &ready.api_key {
+            debug::redact::generated(key.expose());
+        }
+        Ok(ready)
+    }
+
+    /// An upstream's answer without the keys it was shown: some servers quote the key they refuse.
+    pub(crate) fn mask_secrets<'b>(&self, upstream: &Upstream, body: &'b [u8]) -> Cow<'b, [u8]> {
+        let body = upstream.mask_secrets(body);
+        let key = upstream.provider().and(self.sidecar.as_ref());
+        match key.and_then(Sidecar::api_key) {
+            Some(key) => Cow::Owned(upstream::masked(&body, key.expose()).into_owned()),
+            None => body,
         }
     }
 
@@ -380,6 +418,7 @@ impl App {
                 write_field(out, "upgrade", b"HTTP/1.1");
             }
             headers::write_request_ids(out, id.as_bytes());
+            trace.write_upstream_id(out);
             self.write_cors(out, snapshot, head);
         });
         let _ = sent.await; // a client that left meanwhile is seen in the log line

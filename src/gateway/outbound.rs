@@ -1,9 +1,13 @@
 //! The head of a request to an upstream: its URL, its credentials, its fields (product.md 3, "Credentials", "Headers").
+//! An upstream that uses accounts is reached at the sidecar that holds them, with the sidecar's key.
 
 use super::headers::write_request_fields;
 use super::snapshot::Upstream;
+use crate::net::origin::Origin;
 use crate::protocol::{ANTHROPIC_VERSION, Protocol};
+use crate::sidecar::Ready;
 use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
+use std::ops::Range;
 
 /// The beta that an OAuth token needs.
 const OAUTH_BETA: &str = "oauth-2025-04-20";
@@ -39,11 +43,29 @@ pub struct Outbound<'a> {
     pub content_type: &'a [u8],
     /// Whose fields it carries.
     pub voice: Voice<'a>,
+    /// The sidecar, for an upstream that uses accounts.
+    pub sidecar: Option<&'a Ready>,
 }
 
-impl Outbound<'_> {
+impl<'a> Outbound<'a> {
+    /// Where it goes.
+    pub fn origin(&self) -> &'a Origin {
+        match self.sidecar {
+            Some(ready) => &ready.origin,
+            None => self.upstream.origin(self.protocol),
+        }
+    }
+
+    fn key(&self) -> Option<&'a str> {
+        match self.sidecar {
+            Some(ready) => ready.api_key.as_ref().map(|key| key.expose()),
+            None => self.upstream.key.as_ref().map(|key| key.expose()),
+        }
+    }
+
     /// Appends the whole head. What the upstream's own `headers` name replaces everything of that name.
-    pub fn write_head(&self, out: &mut Vec<u8>, method: Method) {
+    /// Gives where the client's own field lines lie in `out`.
+    pub fn write_head(&self, out: &mut Vec<u8>, method: Method) -> Range<usize> {
         let upstream = self.upstream;
         let own = |name: &[u8]| {
             upstream
@@ -51,12 +73,14 @@ impl Outbound<'_> {
                 .iter()
                 .any(|(header, _)| header.as_bytes().eq_ignore_ascii_case(name))
         };
-        upstream
-            .origin(self.protocol)
+        self.origin()
             .write_request_line(out, method.name(), self.target);
+        let begin = out.len();
+        let mut end = begin;
         let version = match self.voice {
             Voice::Client(head) => {
                 write_request_fields(out, head, own);
+                end = out.len();
                 if head.headers.get("anthropic-version").is_some() {
                     None
                 } else {
@@ -92,13 +116,13 @@ impl Outbound<'_> {
         // Capture and conversion must be able to read the answer, and so must the client.
         write_field(out, "accept-encoding", b"identity");
         out.extend_from_slice(b"\r\n");
+        begin..end
     }
 
     fn write_credentials(&self, out: &mut Vec<u8>, own: impl Fn(&[u8]) -> bool) {
-        let Some(key) = &self.upstream.key else {
+        let Some(key) = self.key() else {
             return;
         };
-        let key = key.expose();
         let bearer = |out: &mut Vec<u8>| {
             if !own(b"authorization") {
                 out.extend_from_slice(b"authorization: Bearer ");
@@ -116,7 +140,7 @@ impl Outbound<'_> {
         if !own(b"x-api-key") {
             write_field(out, "x-api-key", key.as_bytes());
         }
-        let host = self.upstream.origin(self.protocol).host();
+        let host = self.origin().host();
         if host != "anthropic.com" && !host.ends_with(".anthropic.com") {
             bearer(out);
         }

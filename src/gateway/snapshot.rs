@@ -13,6 +13,7 @@ use super::upstream::{Place, kind_of};
 use crate::net::client::Timeouts as CallTimeouts;
 use crate::net::origin::{EnvProxy, Origin, ProxySettings};
 use crate::net::tls::TlsSettings;
+use crate::protocol::caps::Sampling;
 use crate::protocol::{Caps, Protocol};
 use crate::wire::json::{Raw, member};
 use crate::wire::text::nearest;
@@ -227,6 +228,10 @@ pub(super) fn own_route(upstream: &Arc<Upstream>) -> Arc<Route> {
 fn caps(upstream: &Upstream, model: &str, quirks: &[&super::config::Flags]) -> Caps {
     let mut caps = Caps::of(upstream.kind, model);
     caps.upstream = Some(upstream.name.as_str().into());
+    if upstream.provider().is_some() {
+        // The sidecar drops them for every account, in silence.
+        caps.sampling = Sampling::None;
+    }
     for (name, json) in quirks.iter().copied().flatten() {
         // Both were checked when the configuration was read.
         let _ = Raw::parse(json).and_then(|value| caps.set(name, value));
@@ -356,7 +361,11 @@ impl Build<'_> {
         let own = own.or_else(stand_in)?;
         let timeout = config.timeouts;
         let upstream = Upstream {
-            kind: config.kind.unwrap_or_else(|| kind_of(own.url())),
+            kind: config.kind.unwrap_or_else(|| match config.auth {
+                Auth::ApiKey(_) => kind_of(own.url()),
+                Auth::AnthropicOauth => "anthropic",
+                Auth::CodexOauth => "openai",
+            }),
             key: match &config.auth {
                 Auth::ApiKey(key) => key.clone(),
                 Auth::AnthropicOauth | Auth::CodexOauth => None,

@@ -8,7 +8,7 @@ use super::usage::UsageFinder;
 use crate::clock;
 use crate::net::exchange::Exchange;
 use crate::protocol::{Protocol, Warnings};
-use crate::wire::head::{Headers, RequestHead, ResponseHead, write_field};
+use crate::wire::head::{Headers, RequestHead, write_field};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -66,17 +66,17 @@ impl Trace {
         }
     }
 
-    /// The upstream is sent this, on that path and query.
-    pub fn asks(&mut self, target: &str, parts: &[&[u8]]) {
+    /// The upstream is sent this, on that path and query; `fields` are the client's field lines, those that travel.
+    pub fn asks(&mut self, target: &str, fields: &[u8], parts: &[&[u8]]) {
         if let Some(record) = self.record() {
-            record.asks(target, parts);
+            record.asks(target, fields, parts);
         }
     }
 
-    /// The head of the upstream's answer came.
-    pub fn answered(&mut self, head: &ResponseHead) {
+    /// The head of the upstream's answer came; `fields` are its field lines that come back.
+    pub fn answered(&mut self, status: u16, fields: &[u8]) {
         if let Some(record) = self.record() {
-            record.answered(head);
+            record.answered(status, fields);
         }
     }
 

@@ -6,6 +6,7 @@ use crate::net::client::Timeouts;
 use crate::net::origin::Origin;
 use crate::protocol::Protocol;
 use crate::protocol::caps::Vendor;
+use crate::sidecar::accounts::Provider;
 use crate::wire::url::{Base, Url};
 use std::borrow::Cow;
 
@@ -66,6 +67,15 @@ impl Upstream {
         self.supports[protocol as usize]
     }
 
+    /// Whose accounts it uses, through the sidecar; None: it has a key of its own.
+    pub fn provider(&self) -> Option<Provider> {
+        match self.auth {
+            Auth::ApiKey(_) => None,
+            Auth::AnthropicOauth => Some(Provider::Claude),
+            Auth::CodexOauth => Some(Provider::Codex),
+        }
+    }
+
     fn place(&self, protocol: Protocol) -> &Place {
         match (&self.messages, protocol) {
             (Some(place), Protocol::Messages) => place,
@@ -103,14 +113,19 @@ impl Upstream {
         let mut out = Cow::Borrowed(body);
         let headers = self.headers.iter().map(|(_, value)| value);
         for secret in self.key.iter().chain(headers) {
-            let secret = secret.expose().as_bytes();
-            if secret.len() >= QUOTED_KEY_BYTES_MIN
-                && let Cow::Owned(masked) = replaced(&out, secret)
-            {
+            if let Cow::Owned(masked) = masked(&out, secret.expose()) {
                 out = Cow::Owned(masked);
             }
         }
         out
+    }
+}
+
+/// `text` with that secret masked, if it is long enough to be told from a word.
+pub(super) fn masked<'b>(text: &'b [u8], secret: &str) -> Cow<'b, [u8]> {
+    match secret.len() {
+        QUOTED_KEY_BYTES_MIN.. => replaced(text, secret.as_bytes()),
+        _ => Cow::Borrowed(text),
     }
 }
 

@@ -2,25 +2,28 @@
 //! The answer's framing and the connection's fate are settled when the answer begins; an answer that was begun and not
 //! finished is broken off, so that it cannot pass for a whole one. Memory is held only for bytes that wait.
 
+mod receive;
+mod relay;
+mod socket;
+
 use super::alarm::Alarm;
-use super::buffer::{Budget, Buffer, Share, with_scratch};
-use super::client::Body;
+use super::buffer::{Buffer, Share, with_scratch};
 use super::server::Patience;
 use super::{First, race};
 use crate::clock;
 use crate::error::{Error, Kind};
-use crate::wire::body::{Decoder, LAST_CHUNK, Step, write_chunk};
+use crate::wire::body::{Decoder, LAST_CHUNK, write_chunk};
 use crate::wire::head::{
     Method, RequestHead, Version, write_field, write_number_field, write_status_line,
 };
+use socket::{gone, poll_fill, poll_read, put};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncWriteExt, Interest};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -203,115 +206,6 @@ impl Exchange {
         (gone(&self.stream), &mut self.alarm)
     }
 
-    // -------------------------------------------------------------------------------------------------------- the body
-
-    /// Reads the whole body. Refused before anything is read: a body over `limit_bytes`, and one there is no room for.
-    pub async fn read_body(
-        &mut self,
-        limit_bytes: u64,
-        budget: &Arc<Budget>,
-    ) -> Result<RequestBody, Error> {
-        let announced = self.decoder.announced();
-        let mut bytes = Buffer::expecting(usize::try_from(announced.min(limit_bytes)).unwrap_or(0));
-        let mut share = Share::default();
-        if announced > limit_bytes {
-            return Err(too_large(limit_bytes));
-        }
-        self.cover(budget, &mut share, announced).await?;
-        if self.decoder.is_done() {
-            return Ok(RequestBody {
-                bytes,
-                _share: share,
-            });
-        }
-        if std::mem::take(&mut self.continue_due) && self.unread.is_empty() {
-            self.out.extend(b"HTTP/1.1 100 Continue\r\n\r\n");
-            self.flush().await.map_err(|Gone| left())?;
-        }
-        loop {
-            while !self.unread.is_empty() && !self.decoder.is_done() {
-                let (used, step) = self
-                    .decoder
-                    .step(self.unread.data(), false)
-                    .map_err(|fault| fault.blame(crate::error::Blame::Client))?;
-                let need = match step {
-                    Step::Data(data) => {
-                        bytes.extend(data);
-                        bytes.len() as u64
-                    }
-                    Step::End => bytes.len() as u64, // what it used was the end's own framing
-                    Step::NeedMore => bytes.len() as u64 + self.decoder.announced(),
-                };
-                self.unread.consume(used);
-                if need > limit_bytes {
-                    return Err(too_large(limit_bytes));
-                }
-                self.cover(budget, &mut share, need).await?;
-            }
-            self.body_bytes_in = bytes.len() as u64;
-            if self.decoder.is_done() {
-                return Ok(RequestBody {
-                    bytes,
-                    _share: share,
-                });
-            }
-            self.alarm.set(self.patience.stall);
-            let read = match self.decoder.length_left() {
-                // A body of known length is read where it stays.
-                Some(left) if self.unread.is_empty() => {
-                    let (stream, decoder) = (&self.stream, &mut self.decoder);
-                    let room = usize::try_from(left)
-                        .unwrap_or(usize::MAX)
-                        .min(READ_STEP_BYTES.max(3 * bytes.len()));
-                    let read = self.alarm.within(poll_fn(|cx| {
-                        let spare = bytes.spare(room);
-                        let end = spare.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                        poll_read(stream, cx, &mut spare[..end])
-                    }));
-                    let read = read.await;
-                    if let Some(Ok(n)) = read
-                        && n > 0
-                    {
-                        let _ = decoder.step(&bytes.spare(0)[..n], false); // within the length, so it is data
-                        bytes.filled(n);
-                    }
-                    read
-                }
-                _ => self.fill().await,
-            };
-            match read {
-                None => {
-                    return Err(Error::client(
-                        Kind::SlowRequest,
-                        format!(
-                            "no byte of the body came for {} s",
-                            self.patience.stall.as_secs()
-                        ),
-                    ));
-                }
-                Some(Ok(0) | Err(_)) => {
-                    self.broken = true;
-                    return Err(left());
-                }
-                Some(Ok(_)) => {}
-            }
-        }
-    }
-
-    async fn cover(
-        &mut self,
-        budget: &Arc<Budget>,
-        share: &mut Share,
-        bytes: u64,
-    ) -> Result<(), Error> {
-        if budget.cover(share, bytes).await {
-            return Ok(());
-        }
-        let message =
-            "the gateway holds as many request bodies as limits.max_buffered_mb allows; try again";
-        Err(Error::gateway(Kind::AtCapacity, message).retry_after(1))
-    }
-
     // ------------------------------------------------------------------------------------------------------ the answer
 
     /// Begins the answer. `length` None: a stream of unknown length. `fields` appends whole field lines; date, framing and
@@ -415,82 +309,6 @@ impl Exchange {
             self.sending = Sending::Broken;
         }
         self.keep = false;
-    }
-
-    /// Sends an upstream's body on as it comes, one write per read, held up only by the client's pace.
-    /// `tap` sees every piece. The answer must have been begun, with the body's own length if it has one.
-    pub async fn relay(&mut self, body: &mut Body, tap: impl FnMut(&[u8])) -> Result<(), Broken> {
-        self.relay_part(body, true, tap).await
-    }
-
-    /// The same; `ends` false: the answer goes on after the body's end, until [`Exchange::finish`].
-    pub async fn relay_part(
-        &mut self,
-        body: &mut Body,
-        ends: bool,
-        mut tap: impl FnMut(&[u8]),
-    ) -> Result<(), Broken> {
-        let idle = body.idle();
-        loop {
-            self.alarm.set(idle);
-            let last = {
-                let Exchange {
-                    stream,
-                    out,
-                    alarm,
-                    sending,
-                    broken,
-                    body_bytes_out,
-                    ..
-                } = self;
-                let mut gone = pin!(gone(stream));
-                let received_at = self.received_at;
-                let first_byte_after = &mut self.first_byte_after;
-                poll_fn(|cx| {
-                    let piece = body.poll_piece(cx, |mut piece| {
-                        tap(piece.data());
-                        *body_bytes_out += piece.data().len() as u64;
-                        let last = piece.last;
-                        piece.last &= ends;
-                        let framed = match sending {
-                            Sending::Chunked => piece.as_chunk(),
-                            Sending::Length(_) | Sending::UntilClose => piece.data(),
-                            Sending::Nothing | Sending::Whole | Sending::Broken => &[],
-                        };
-                        *broken |= put(stream, out, framed).is_err();
-                        last
-                    });
-                    if !*broken && piece.is_pending() && !out.is_empty() {
-                        *broken |= put(stream, out, &[]).is_err(); // the head, when the body is not there yet
-                    }
-                    first_byte_after.get_or_insert_with(|| received_at.elapsed());
-                    if *broken {
-                        return Poll::Ready(Err(Broken::Client));
-                    }
-                    if let Poll::Ready(piece) = piece {
-                        return Poll::Ready(piece.map_err(Broken::Upstream));
-                    }
-                    if gone.as_mut().poll(cx).is_ready() {
-                        *broken = true;
-                        return Poll::Ready(Err(Broken::Client));
-                    }
-                    alarm.poll(cx).map(|()| {
-                        let message = format!("the upstream sent nothing for {} s", idle.as_secs());
-                        Err(Broken::Upstream(Error::upstream(Kind::Timeout, message)))
-                    })
-                })
-                .await?
-            };
-            if !self.out.is_empty() {
-                self.flush().await.map_err(|Gone| Broken::Client)?;
-            }
-            if last {
-                if ends {
-                    self.sending = Sending::Whole;
-                }
-                return Ok(());
-            }
-        }
     }
 
     async fn flush(&mut self) -> Result<(), Gone> {
@@ -645,108 +463,4 @@ impl Exchange {
             .within(async { while matches!(poll_fn(|cx| with_scratch(|scratch| poll_read(stream, cx, scratch))).await, Ok(n) if n > 0) {} })
             .await;
     }
-}
-
-/// A body of known length grows by at least this much at a time, and to four times what came: a length that was only
-/// announced costs nothing.
-const READ_STEP_BYTES: usize = 64 * 1024;
-
-fn too_large(limit_bytes: u64) -> Error {
-    let mb = limit_bytes / (1024 * 1024);
-    Error::client(
-        Kind::TooLarge,
-        format!("the body is larger than {mb} MB (limits.max_body_mb)"),
-    )
-}
-
-fn left() -> Error {
-    Error::client(
-        Kind::BadRequest,
-        "the client closed the connection before the request was complete",
-    )
-}
-
-/// Ready once the client has closed its end, also while its bytes wait unread: an end-of-file hides behind a pipelined
-/// request, so the reactor is asked, not the socket. A half-close counts as leaving. (PRIORITY is the one interest that
-/// is ready on a closed read side and not on bytes.)
-async fn gone(stream: &TcpStream) {
-    loop {
-        match stream.ready(Interest::PRIORITY).await {
-            Ok(ready) if !ready.is_read_closed() => tokio::task::yield_now().await,
-            _ => return,
-        }
-    }
-}
-
-/// Writes `out` and then `data` as far as the socket takes them now; the rest stays in `out`.
-fn put(stream: &TcpStream, out: &mut Buffer, data: &[u8]) -> Result<(), Gone> {
-    if !out.is_empty() {
-        out.extend(data);
-    }
-    loop {
-        let pending = if out.is_empty() { data } else { out.data() };
-        if pending.is_empty() {
-            return Ok(());
-        }
-        match stream.try_write(pending) {
-            Ok(0) => return Err(Gone),
-            Ok(written) if out.is_empty() => {
-                out.extend(&data[written..]);
-                if out.is_empty() {
-                    return Ok(());
-                }
-            }
-            Ok(written) => {
-                out.consume(written);
-                if out.is_empty() {
-                    return Ok(());
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if out.is_empty() {
-                    out.extend(data);
-                }
-                return Ok(());
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(Gone),
-        }
-    }
-}
-
-/// Reads what is there. A short read has emptied the socket, so the readiness is cleared without asking the system again;
-/// sound because this task and the reactor share one thread, and no event can come between the read and the clearing.
-fn poll_read(
-    stream: &TcpStream,
-    cx: &mut Context<'_>,
-    buffer: &mut [u8],
-) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(stream.poll_read_ready(cx))?;
-        match stream.try_read(buffer) {
-            Ok(read) => {
-                if read > 0 && read < buffer.len() {
-                    let _ = stream.try_io(Interest::READABLE, || {
-                        Err::<(), _>(io::ErrorKind::WouldBlock.into())
-                    });
-                }
-                return Poll::Ready(Ok(read));
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Poll::Ready(Err(error)),
-        }
-    }
-}
-
-fn poll_fill(
-    stream: &TcpStream,
-    cx: &mut Context<'_>,
-    unread: &mut Buffer,
-) -> Poll<io::Result<usize>> {
-    with_scratch(|scratch| {
-        let read = ready!(poll_read(stream, cx, scratch))?;
-        unread.extend(&scratch[..read]);
-        Poll::Ready(Ok(read))
-    })
 }

@@ -2,7 +2,10 @@
 
 mod chat_messages;
 mod chat_responses;
+mod laws;
 mod messages_chat;
 mod messages_responses;
+mod recorded;
 mod responses_chat;
 mod responses_messages;
+mod table;

@@ -30,7 +30,17 @@ pub fn convert_error(
     request_id: &str,
     upstream_name: &str,
 ) -> ErrorAnswer {
-    answer(client, &of_answer(status, body, upstream_name), request_id)
+    let error = of_answer(status, body, upstream_name);
+    answer_of(client, status, &error, request_id)
+}
+
+/// The answer that tells a client of an upstream's HTTP error. OpenAI answers 400 for a model it does not have: that stays.
+pub fn answer_of(client: Protocol, status: u16, error: &Error, request_id: &str) -> ErrorAnswer {
+    let mut answer = answer(client, error, request_id);
+    if error.kind == Kind::ModelNotFound && (400..500).contains(&status) {
+        answer.status = status;
+    }
+    answer
 }
 
 /// The answer that tells a client of that protocol of an error.

@@ -39,8 +39,8 @@ pub mod warnings;
 pub use caps::Caps;
 pub use context::Context;
 pub use errors::{
-    ErrorAnswer, answer, anthropic_message, anthropic_word, convert_error, error_body, in_stream,
-    of_answer, openai_words, says_error, status,
+    ErrorAnswer, answer, answer_of, anthropic_message, anthropic_word, convert_error, error_body,
+    in_stream, of_answer, openai_words, says_error, status,
 };
 pub use estimate::{estimate_answer, estimate_tokens};
 pub use neutral::Usage;

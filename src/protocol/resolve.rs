@@ -13,6 +13,8 @@ use crate::wire::json::Object;
 
 /// Where the numbers of made call ids begin: a writer's own ids have the lower ones.
 const CALL_NUMBERS: u64 = 1 << 32;
+/// What some servers write where a call has no arguments.
+const NULL: &str = "null";
 
 /// What happens to the arguments of the call that is open.
 #[derive(Default)]
@@ -20,8 +22,9 @@ enum Form {
     /// They pass, or there are none to come.
     #[default]
     Same,
-    /// They pass; while nothing has come that is not blank, `{}` is still owed at the end.
-    Object,
+    /// They pass; while nothing has come that is not blank, `{}` is still owed at the end. For a Messages client, which wants
+    /// an object, `null` is nothing too (Groq): so much of it has come.
+    Object { nulls: usize },
     /// `{"input":"…"}` is gathered, to become free text at the end.
     Unwrap(Text<'static>),
     /// Free text becomes `{"input":"…"}` as it passes.
@@ -58,10 +61,18 @@ impl Resolver {
                 }
             }
             Event::Delta(Piece::Arguments(text)) => match &mut self.form {
-                // Groq says `null` for none.
-                Form::Object if text.is_blank() || text.is("null") => Ok(()),
-                Form::Object => {
+                Form::Object { .. } if text.is_blank() => Ok(()),
+                Form::Object { nulls } => {
+                    let more = text.as_escaped().trim();
+                    if cx.client == Protocol::Messages && NULL[*nulls..].starts_with(more) {
+                        *nulls += more.len();
+                        return Ok(());
+                    }
+                    let held = Text::constant(&NULL[..*nulls]);
                     self.form = Form::Same;
+                    if !held.is_empty() {
+                        out(Event::Delta(Piece::Arguments(held)))?;
+                    }
                     out(Event::Delta(Piece::Arguments(text)))
                 }
                 Form::Same => out(Event::Delta(Piece::Arguments(text))),
@@ -95,8 +106,10 @@ impl Resolver {
                 match std::mem::take(&mut self.form) {
                     Form::Same => {}
                     // A call without arguments: an empty text is no JSON, and clients parse it (protocols.md 7.5).
-                    Form::Object if whole => {
-                        out(Event::Delta(Piece::Arguments(Text::constant("{}"))))?
+                    Form::Object { nulls } if whole => {
+                        let whole = nulls == 0 || nulls == NULL.len();
+                        let text = if whole { "{}" } else { &NULL[..nulls] };
+                        out(Event::Delta(Piece::Arguments(Text::constant(text))))?
                     }
                     Form::Wrap if whole => out(Event::Delta(Piece::Arguments(Text::plain("\"}"))))?,
                     Form::Unwrap(held) if whole => {
@@ -105,7 +118,7 @@ impl Resolver {
                             out(Event::Delta(Piece::Arguments(text)))?;
                         }
                     }
-                    Form::Object | Form::Wrap | Form::Unwrap(_) => {}
+                    Form::Object { .. } | Form::Wrap | Form::Unwrap(_) => {}
                 }
                 out(Event::Close { whole })
             }
@@ -121,9 +134,9 @@ impl Resolver {
             .unwrap_or_else(fresh);
         self.ids.push(id.clone().into_owned());
         let entry = cx.tools.find(&head.name);
-        // An undeclared free-form call reaches a Messages client as a function call: it knows no other.
+        // The declaration counts, not the form of the call: what was not declared free-form is a function (protocols.md 5.7).
         let fallback = match (head.kind, cx.client) {
-            (CallKind::Custom, Protocol::Messages) => CallKind::Function,
+            (CallKind::Custom, Protocol::Messages | Protocol::Chat) => CallKind::Function,
             (kind, _) => kind,
         };
         let kind = entry.map_or(fallback, |entry| entry.kind);
@@ -131,7 +144,7 @@ impl Resolver {
             (CallKind::Custom, CallKind::Custom) => Form::Same,
             (CallKind::Custom, _) => Form::Wrap,
             (_, CallKind::Custom) => Form::Unwrap(Text::EMPTY),
-            _ => Form::Object,
+            _ => Form::Object { nulls: 0 },
         };
         match entry {
             Some(entry) => Opened {

@@ -1,7 +1,8 @@
 //! The accounts the sidecar holds: listed, switched off, deleted, and which models each offers. No token passes here but
 //! in one place: a Codex account's id is read from its file where the list lacks it, and the file's text is dropped there.
 
-use super::api::{ANSWER_LIMIT, Management, Members, encoded, write_array};
+use super::Ready;
+use super::api::{ANSWER_LIMIT, Management, Members, encoded, exchange, write_array};
 use super::files::AccountFile;
 use crate::error::{Error, Kind};
 use crate::wire::head::Method;
@@ -41,6 +42,22 @@ impl Provider {
         match self {
             Provider::Claude => "Claude",
             Provider::Codex => "Codex",
+        }
+    }
+
+    /// The owner of its models in the sidecar's list. Others sell models of the same names: Antigravity's are not Anthropic's.
+    fn owner(self) -> &'static str {
+        match self {
+            Provider::Claude => "anthropic",
+            Provider::Codex => "openai",
+        }
+    }
+
+    /// How the ids of its models begin, for a list without owners.
+    fn beginnings(self) -> &'static [&'static str] {
+        match self {
+            Provider::Claude => &["claude-"],
+            Provider::Codex => &["gpt-", "codex-", "o1", "o3", "o4"],
         }
     }
 
@@ -211,6 +228,36 @@ pub async fn models(management: &Management, name: &str) -> Result<Vec<Model>, E
         }
     }
     Ok(found)
+}
+
+/// The ids of that provider's models in the sidecar's list at `path`. Asked for under a neutral name: to a client that
+/// looks like Claude's it shows other ids, and to one that looks like Codex a megabyte.
+pub async fn offered(ready: &Ready, path: &str, provider: Provider) -> Result<Vec<String>, Error> {
+    let key = ready.api_key.as_ref();
+    let reply = exchange(&ready.origin, Method::Get, path, key, None, ANSWER_LIMIT)
+        .await?
+        .expect_ok("list its models")?;
+    let object = reply.object()?;
+    let data = object.get("data").and_then(|raw| raw.elements().ok());
+    let data = data.ok_or_else(|| {
+        Error::upstream(Kind::BadReply, "the sidecar's list of models has no data")
+    })?;
+    let mut ids: Vec<String> = data
+        .filter_map(|model| {
+            let model = model.as_object().ok()?;
+            let id = member(&model, "id")?;
+            let is_its = match member(&model, "owned_by").filter(|owner| !owner.is_empty()) {
+                Some(owner) => owner == provider.owner(),
+                None => provider
+                    .beginnings()
+                    .iter()
+                    .any(|start| id.starts_with(start)),
+            };
+            is_its.then_some(id)
+        })
+        .collect();
+    ids.sort_unstable(); // its own order changes with every start
+    Ok(ids)
 }
 
 /// Switches an account off or on; the sidecar keeps it so.

@@ -184,6 +184,8 @@ pub struct View {
     pub pid: Option<u32>,
     /// Whether we run it.
     pub managed: bool,
+    /// Its address, without user info.
+    pub endpoint: String,
     over: bool,
     link: Option<Arc<Link>>,
 }
@@ -201,7 +203,7 @@ impl View {
         }
     }
 
-    /// Writes `{"state","reason","version","pid","retry_in_s"}`.
+    /// Writes `{"state","reason","version","pid","endpoint","managed","retry_in_s"}`.
     pub fn write_json(&self, now: Instant, out: &mut Vec<u8>) {
         let mut members = Members::open(out);
         members.text("state", self.state_name());
@@ -211,6 +213,8 @@ impl View {
             Some(pid) => members.raw("pid", pid),
             None => members.raw("pid", "null"),
         }
+        members.text("endpoint", &self.endpoint);
+        members.raw("managed", self.managed);
         match self.state {
             State::Backoff { until } | State::GivenUp { until } => {
                 members.raw("retry_in_s", seconds_until(until, now));
@@ -304,6 +308,14 @@ impl Sidecar {
         Ok(self.link(deadline).await?.ready.clone())
     }
 
+    /// The key that requests to it carry now, so that no answer repeats it.
+    pub fn api_key(&self) -> Option<Key> {
+        let view = self.view.borrow();
+        view.link
+            .as_ref()
+            .and_then(|link| link.ready.api_key.clone())
+    }
+
     pub(crate) async fn link(&self, deadline: Instant) -> Result<Arc<Link>, Error> {
         if let Some(link) = &self.view.borrow().link {
             return Ok(link.clone());
@@ -364,20 +376,32 @@ impl Sidecar {
 
     /// The accounts: of the running sidecar, else as their files show them. Nothing is started.
     pub async fn accounts(&self) -> Result<Vec<Account>, Error> {
-        let link = self.view.borrow().link.clone();
-        let folder = self.folder.borrow().clone();
-        let Some(link) = link else {
-            return Ok(folder
-                .read_accounts()
-                .into_iter()
-                .map(Account::of_file)
-                .collect());
+        let (link, is_ours) = {
+            let view = self.view.borrow();
+            (view.link.clone(), view.managed)
         };
-        let mut accounts = accounts::list(&link.management).await?;
+        let listed = match link {
+            Some(link) => Some(accounts::list(&link.management).await),
+            None => None,
+        };
+        let mut accounts = match listed {
+            // One of ours that cannot be reached is ending, or has just crashed.
+            Some(Err(error)) if is_ours && error.kind == Kind::Unreachable => {
+                self.accounts_of_files()
+            }
+            Some(listed) => listed?,
+            None => return Ok(self.accounts_of_files()),
+        };
         for account in &mut accounts {
             self.complete_account(account);
         }
         Ok(accounts)
+    }
+
+    fn accounts_of_files(&self) -> Vec<Account> {
+        let folder = self.folder.borrow().clone();
+        let files = folder.read_accounts().into_iter();
+        files.map(Account::of_file).collect()
     }
 
     /// The list has no expiry, and forgets the last refresh at a restart; the account's file has both, where it is ours.
@@ -397,6 +421,17 @@ impl Sidecar {
     /// The models of one account. Starts the sidecar if it does not run.
     pub async fn account_models(&self, name: &str) -> Result<Vec<accounts::Model>, Error> {
         accounts::models(&self.called().await?.management, name).await
+    }
+
+    /// The ids of the models that the accounts of that provider offer, from its list at `path`. Starts the sidecar if it
+    /// does not run.
+    pub async fn models(
+        &self,
+        provider: accounts::Provider,
+        path: &str,
+    ) -> Result<Vec<String>, Error> {
+        let link = self.called().await?;
+        accounts::offered(&link.ready, path, provider).await
     }
 
     /// Switches an account off or on. Starts the sidecar if it does not run.

@@ -31,6 +31,8 @@ const KNOCK_LIMIT: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The program's usual name.
 pub const PROGRAM: &str = "CLIProxyAPI";
+/// Its name in the archives of its releases.
+const ARCHIVED: &str = "cli-proxy-api";
 
 /// Where to look for the program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub struct Places {
 }
 
 /// Finds the program: a path is taken as it is; a name is looked up in PATH, beside our binary and beside the configuration,
-/// there also in a folder `cli-proxy-api`.
+/// there also in a folder `cli-proxy-api`. The usual name stands for that of its release archives, too.
 ///
 /// # Errors
 /// The sentence that says where it was looked for and what to do.
@@ -68,9 +70,11 @@ pub fn find(binary: &str, places: &Places) -> Result<PathBuf, String> {
     for folder in places.beside_us.iter().chain([&places.beside_config]) {
         folders.extend([folder.clone(), folder.join("cli-proxy-api")]);
     }
-    folders
+    let names = [binary, ARCHIVED];
+    let names = &names[..if binary == PROGRAM { 2 } else { 1 }];
+    names
         .iter()
-        .map(|folder| folder.join(binary))
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
         .find(|path| is_program(path))
         .ok_or_else(|| {
             format!(
@@ -391,6 +395,9 @@ mod tests {
             missing.contains("releases") && missing.contains("cli_proxy_api.binary"),
             "{missing}"
         );
+        let archived = file("us/cli-proxy-api", 0o755);
+        assert_eq!(find(PROGRAM, &places), Ok(archived));
+        assert!(find("another", &places).is_err());
         let legacy = file("config/cli-proxy-api/CLIProxyAPI", 0o755);
         assert_eq!(find(PROGRAM, &places), Ok(legacy.clone()));
         let beside = file("us/CLIProxyAPI", 0o755);

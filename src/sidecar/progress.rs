@@ -90,6 +90,9 @@ impl Started {
         members.raw("device_code", "null");
         members.raw("manual", self.manual);
         members.text("state", &self.state);
+        let (port, path) = self.provider.callback();
+        members.text("callback", &format!("http://localhost:{port}{path}"));
+        members.raw("expires_in_s", LOGIN_LIMIT.as_secs());
         members.close();
     }
 }
@@ -110,7 +113,7 @@ mod tests {
         started.write_json(&mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            r#"{"auth_url":"https://claude.ai/oauth/authorize?a=b&state=0f","provider":"claude","device_code":null,"manual":true,"state":"0f"}"#
+            r#"{"auth_url":"https://claude.ai/oauth/authorize?a=b&state=0f","provider":"claude","device_code":null,"manual":true,"state":"0f","callback":"http://localhost:54545/callback","expires_in_s":300}"#
         );
     }
 

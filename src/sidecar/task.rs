@@ -132,6 +132,10 @@ impl Task {
             version: current.and_then(|current| current.version.clone()),
             pid: current.map(|current| current.pid),
             managed: self.external.is_none(),
+            endpoint: {
+                let url = &self.settings.endpoint.url;
+                format!("{}://{}{}", url.scheme.name(), url.authority(), url.path)
+            },
             over: self.over,
             link: self.external.clone().or(own),
         }

@@ -145,7 +145,7 @@ aliases: [{{alias: bench, target_model: other, upstream: up}}]"
             let live = Arc::new(live);
             let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
             let admin = Admin::new(live.clone(), Keeping::Memory, address);
-            let app = Arc::new(App::new(live.subscribe(), budget, admin, 0, 1));
+            let app = Arc::new(App::new(live.subscribe(), budget, admin, None, 0, 1));
             let (_stop, stopping) = watch::channel(false);
             let (alive, _gone) = tokio::sync::mpsc::channel(1);
             let shared = Arc::new(Shared {

@@ -98,7 +98,14 @@ fn list(world: &World, request: &Request) -> Response {
     }
     let data: Vec<Value> = all
         .iter()
-        .map(|(id, kind)| json!({"id": id, "object": "model", "created": 1, "owned_by": kind}))
+        .map(|(id, kind)| {
+            let owner = match kind.as_str() {
+                "claude" => "anthropic",
+                "codex" => "openai",
+                other => other,
+            };
+            json!({"id": id, "object": "model", "created": 1, "owned_by": owner})
+        })
         .collect();
     Response::json(200, &json!({"object": "list", "data": data}))
 }

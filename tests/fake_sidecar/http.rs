@@ -187,6 +187,7 @@ fn answer(world: &Arc<World>, request: &Request, out: &mut TcpStream) -> bool {
     record(serde_json::json!({
         "method": request.method,
         "path": request.path,
+        "query": request.query,
         "headers": request.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect::<std::collections::BTreeMap<_, _>>(),
         "body": String::from_utf8_lossy(&request.body),
     }));

@@ -1,5 +1,6 @@
 //! Black-box tests: the real binary between raw sockets. Tests that prove a numbered rule of HTTP handling are called `rule_NN_…`.
 
+mod accounts;
 mod admin;
 mod client;
 mod config;
@@ -14,7 +15,9 @@ mod meta;
 mod metrics;
 mod models;
 mod owner;
+mod pairs;
 mod sidecar;
 mod stream;
 mod support;
 mod tls;
+mod web;

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const NEVER: &str = "waited in vain";
 
 /// The stand-in. `cargo test` builds examples before it runs tests.
-fn fake() -> PathBuf {
+pub(crate) fn fake() -> PathBuf {
     let us = std::env::current_exe().expect("our own path");
     let built = us.ancestors().nth(2).expect("the folder of the profile");
     let path = built.join("examples/fake-cliproxyapi");
@@ -44,7 +44,7 @@ fn fake() -> PathBuf {
 }
 
 /// The stand-in and, where there is one, the real program.
-fn programs() -> Vec<PathBuf> {
+pub(crate) fn programs() -> Vec<PathBuf> {
     let real = std::env::var_os("CLIPROXYAPI_BIN").map(PathBuf::from);
     [fake()].into_iter().chain(real).collect()
 }
@@ -69,7 +69,7 @@ impl Drop for Folder {
 }
 
 /// A port nobody has, below those that outgoing connections are given.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = std::process::id() % 10_000 + NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -216,7 +216,7 @@ fn pid(sidecar: &Sidecar) -> u32 {
     sidecar.state().borrow().pid.expect("a process")
 }
 
-fn is_alive(pid: u32) -> bool {
+pub(crate) fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ")
         .is_some_and(|(_, rest)| !rest.starts_with('Z'))
@@ -316,7 +316,7 @@ impl Drop for Stranger {
 }
 
 /// The address a browser ends on.
-fn landing(provider: Provider, code: &str, state: &str) -> String {
+pub(crate) fn landing(provider: Provider, code: &str, state: &str) -> String {
     let (port, path) = provider.callback();
     format!("http://localhost:{port}{path}?code={code}&state={state}")
 }

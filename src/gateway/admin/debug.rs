@@ -16,30 +16,21 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// What is answered before anything went through.
 const EMPTY: &str = r#"{"client_request":null,"upstream_request":null,"upstream_response":null}"#;
 
-fn json(body: Vec<u8>) -> Answer {
-    Answer {
-        status: 200,
-        content_type: "application/json",
-        body,
-        fields: Vec::new(),
-    }
-}
-
 impl Request<'_> {
     pub(super) fn latest(&self) -> Answer {
-        json(self.app.ring.record(None).unwrap_or_else(|| EMPTY.into()))
+        Answer::raw(self.app.ring.record(None).unwrap_or_else(|| EMPTY.into()))
     }
 
     pub(super) fn clear(&self) -> Answer {
         self.app.ring.clear();
-        json(br#"{"success":true}"#.to_vec())
+        Answer::raw(br#"{"success":true}"#.to_vec())
     }
 
     pub(super) fn records(&self) -> Answer {
         let mut body = br#"{"records":"#.to_vec();
         body.extend_from_slice(&self.app.ring.list());
         body.push(b'}');
-        json(body)
+        Answer::raw(body)
     }
 
     pub(super) fn record(&self, id: &str) -> Result<Answer, Error> {
@@ -49,7 +40,7 @@ impl Request<'_> {
                 "there is no record of that id: it is not there yet, or others have taken its place",
             )
         };
-        record.map(json).ok_or_else(gone)
+        record.map(Answer::raw).ok_or_else(gone)
     }
 
     pub(super) fn metrics(&self) -> Answer {
@@ -60,7 +51,7 @@ impl Request<'_> {
         });
         Answer {
             content_type: "text/plain; version=0.0.4; charset=utf-8",
-            ..json(text.into_bytes())
+            ..Answer::raw(text.into_bytes())
         }
     }
 

@@ -117,7 +117,7 @@ impl Door {
                     reachable(self.address),
                     key.expose()
                 );
-                redact::generated(&key);
+                redact::generated(key.expose());
                 let _ = io::stderr().write_all(line.as_bytes()); // a closed stderr has no reader
                 key
             }),
@@ -386,8 +386,26 @@ fn is_https(head: &RequestHead) -> bool {
 
 /// The keyless way, all conditions but that the key is a generated one.
 async fn is_local(head: &RequestHead, exchange: &mut Exchange) -> bool {
+    if head.headers.get("authorization").is_some() || !is_beside_us(head, exchange) {
+        return false;
+    }
     let client = exchange.peer();
-    if !client.ip().to_canonical().is_loopback() || head.headers.get("authorization").is_some() {
+    let owner = match exchange.peer_uid {
+        Some(owner) => owner,
+        None => {
+            let here = exchange.local();
+            // The system walks all its connections for it: tens of milliseconds, not on a thread that serves, and once a connection.
+            let look = move || here.and_then(|here| peer::uid_of(client, here));
+            let owner = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+            *exchange.peer_uid.insert(owner)
+        }
+    };
+    owner.is_some_and(|uid| uid == sys::getuid() || uid == 0)
+}
+
+/// Whether a request seems to come from a browser or a program of this machine, whosever it is. A tunnel's other end does, too.
+pub(super) fn is_beside_us(head: &RequestHead, exchange: &Exchange) -> bool {
+    if !exchange.peer().ip().to_canonical().is_loopback() {
         return false;
     }
     let hosts = [head.headers.text("host"), head.authority()];
@@ -407,20 +425,7 @@ async fn is_local(head: &RequestHead, exchange: &mut Exchange) -> bool {
     // A page elsewhere may load us without an Origin, as an image or a script.
     let site = head.headers.get("sec-fetch-site");
     let from_elsewhere = site.is_some_and(|site| site != b"same-origin" && site != b"none");
-    if passed_on || from_elsewhere || !is_own_page(head) {
-        return false;
-    }
-    let owner = match exchange.peer_uid {
-        Some(owner) => owner,
-        None => {
-            let here = exchange.local();
-            // The system walks all its connections for it: tens of milliseconds, not on a thread that serves, and once a connection.
-            let look = move || here.and_then(|here| peer::uid_of(client, here));
-            let owner = tokio::task::spawn_blocking(look).await.unwrap_or_default();
-            *exchange.peer_uid.insert(owner)
-        }
-    };
-    owner.is_some_and(|uid| uid == sys::getuid() || uid == 0)
+    !(passed_on || from_elsewhere) && is_own_page(head)
 }
 
 /// `localhost`, `127.0.0.1` or `[::1]`, with or without a port.

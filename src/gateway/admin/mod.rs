@@ -1,6 +1,7 @@
 //! The management API: `/api` and `/metrics`. One table from path and method to what answers; the door before all of it.
 //! Errors are `{"error":"…"}`; nothing here sends CORS fields, and nothing may be kept by a cache.
 
+mod accounts;
 mod config;
 mod debug;
 mod door;
@@ -46,6 +47,8 @@ enum Place<'p> {
     Record(&'p str),
     Stream,
     Metrics,
+    /// `/api/cli-proxy-api` and `/api/auth`.
+    Accounts(accounts::Room<'p>),
     Try,
 }
 
@@ -71,6 +74,9 @@ impl<'p> Place<'p> {
                     let name = path.strip_prefix(folder)?;
                     (!name.is_empty() && !name.contains('/')).then_some(name)
                 };
+                if let Some(room) = accounts::Room::of(path) {
+                    return Some(Place::Accounts(room));
+                }
                 match named("/api/upstream-models/") {
                     Some(name) => Place::ModelsOf(name),
                     None => Place::Record(named("/api/debug/records/")?),
@@ -86,6 +92,7 @@ impl<'p> Place<'p> {
             Place::Config => &[Get, Head, Put, Options],
             Place::Debug => &[Get, Head, Delete, Options],
             Place::Stream => &[Get, Options],
+            Place::Accounts(room) => room.methods(),
             Place::ModelsOf("alias" | "test") => &[Get, Head, Post, Options],
             // What it allows, `/v1` says.
             Place::Try => &[Get, Head, Post, Options],
@@ -145,6 +152,16 @@ impl Answer {
             status,
             content_type: "application/json",
             body: body.to_string().into_bytes(),
+            fields: Vec::new(),
+        }
+    }
+
+    /// Of a body that is JSON already.
+    fn raw(body: Vec<u8>) -> Answer {
+        Answer {
+            status: 200,
+            content_type: "application/json",
+            body,
             fields: Vec::new(),
         }
     }
@@ -287,6 +304,7 @@ impl Request<'_> {
                 self.watch(exchange, id).await?;
                 return Ok(Outcome::Done);
             }
+            Place::Accounts(room) => return self.accounts(room, exchange, id).await,
             Place::Debug if head.method == Method::Delete => self.clear(),
             Place::Debug => self.latest(),
             Place::Records => self.records(),

@@ -4,11 +4,13 @@
 use super::probe::{self, Offer};
 use super::{Answer, Request, config::refused, not_found, object};
 use crate::error::{Error, Kind};
+use crate::gateway::App;
 use crate::gateway::config::Node;
 use crate::gateway::live::Refused;
 use crate::gateway::models::decode;
-use crate::gateway::snapshot::{Snapshot, Upstream};
+use crate::gateway::snapshot::Upstream;
 use crate::net::exchange::RequestBody;
+use crate::protocol::Protocol;
 use serde_json::{Value, json};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -47,8 +49,8 @@ pub(super) async fn together<T>(futures: Vec<Asked<'_, T>>) -> Vec<T> {
     done.into_iter().flatten().collect()
 }
 
-/// The models of one upstream, within the deadline.
-async fn offered(upstream: &Upstream, snapshot: &Snapshot) -> Result<Vec<Offer>, Error> {
+/// The models of one upstream, within the deadline: of the accounts it uses, else of its own server.
+async fn offered(upstream: &Upstream, app: &App) -> Result<Vec<Offer>, Error> {
     let late = || {
         let message = format!(
             "{:?} did not answer within {} s",
@@ -57,9 +59,19 @@ async fn offered(upstream: &Upstream, snapshot: &Snapshot) -> Result<Vec<Offer>,
         );
         Err(Error::upstream(Kind::Timeout, message))
     };
-    timeout(DEADLINE, probe::models(upstream, snapshot))
-        .await
-        .unwrap_or_else(|_| late())
+    let asked = async {
+        let Some(provider) = upstream.provider() else {
+            return probe::models(upstream).await;
+        };
+        let path = upstream.path(Protocol::Chat, "/models");
+        let ids = app.sidecar()?.models(provider, &path).await?;
+        let offer = |id| Offer {
+            id,
+            max_model_len: None, // it does not say
+        };
+        Ok(ids.into_iter().map(offer).collect())
+    };
+    timeout(DEADLINE, asked).await.unwrap_or_else(|_| late())
 }
 
 fn ids(offers: &[Offer]) -> Vec<&str> {
@@ -86,7 +98,7 @@ impl Request<'_> {
                 .filter(|upstream| upstream.enabled)
         };
         let asked = enabled().map(|upstream| {
-            Box::pin(offered(upstream, self.snapshot)) as Asked<'_, Result<Vec<Offer>, Error>>
+            Box::pin(offered(upstream, self.app)) as Asked<'_, Result<Vec<Offer>, Error>>
         });
         let answers = together(asked.collect()).await;
         let mut data: Vec<String> = Vec::new();
@@ -114,7 +126,7 @@ impl Request<'_> {
         let name = name.replace('+', "%2B"); // a plus in a path is a plus
         let name = decode(&name).map_err(|fault| fault.blame(crate::error::Blame::Client))?;
         let upstream = self.enabled(&name)?;
-        let offers = offered(&upstream, self.snapshot).await?;
+        let offers = offered(&upstream, self.app).await?;
         Ok(Answer::ok(&list(&offers)))
     }
 

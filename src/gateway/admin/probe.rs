@@ -5,8 +5,8 @@
 use super::models::{Asked, DEADLINE, detailed, list, together};
 use super::{Answer, Request, object};
 use crate::error::{Error, Kind};
-use crate::gateway::config::{Auth, Node, secret::is_masked, shown};
 use crate::gateway::config::{Findings, Problem};
+use crate::gateway::config::{Node, secret::is_masked, shown};
 use crate::gateway::live::{Refused, surroundings};
 use crate::gateway::outbound::{Outbound, Voice};
 use crate::gateway::snapshot::{Snapshot, Upstream};
@@ -15,7 +15,7 @@ use crate::net::buffer::Buffer;
 use crate::net::client::{self, Call};
 use crate::net::exchange::RequestBody;
 use crate::protocol::{ANTHROPIC_VERSION, Protocol};
-use crate::wire::head::{Method, write_field};
+use crate::wire::head::Method;
 use serde_json::{Value, json};
 use std::future::{Future, poll_fn};
 use std::task::Poll;
@@ -40,7 +40,7 @@ struct Reply {
 }
 
 /// Asks the upstream for its models.
-pub(super) async fn models(upstream: &Upstream, snapshot: &Snapshot) -> Result<Vec<Offer>, Error> {
+pub(super) async fn models(upstream: &Upstream) -> Result<Vec<Offer>, Error> {
     let protocol = Protocol::ALL
         .into_iter()
         .find(|&protocol| upstream.supports(protocol));
@@ -49,49 +49,22 @@ pub(super) async fn models(upstream: &Upstream, snapshot: &Snapshot) -> Result<V
     if upstream.kind == "anthropic" {
         path.to_mut().push_str("?limit=1000"); // its pages hold 20
     }
-    let reply = ask(upstream, snapshot, protocol, Method::Get, &path, b"").await?;
+    let reply = ask(upstream, protocol, Method::Get, &path, b"").await?;
     let url = upstream.url(protocol, &path);
     if !(200..300).contains(&reply.status) {
         let words = words_of(upstream, &reply);
-        let kind = if reply.status == 503 {
-            Kind::SidecarDown
-        } else {
-            Kind::BadReply
-        };
-        let kind = if matches!(upstream.auth, Auth::ApiKey(_)) {
-            Kind::BadReply
-        } else {
-            kind
-        };
         return Err(Error::upstream(
-            kind,
+            Kind::BadReply,
             format!("{url} answered {}{words}", reply.status),
         ));
     }
     let offers = read_models(reply.body.data());
-    let offers = offers.ok_or_else(|| {
+    offers.ok_or_else(|| {
         Error::upstream(
             Kind::BadReply,
             format!("what {url} answered is not a list of models"),
         )
-    })?;
-    Ok(of_account(&upstream.auth, offers))
-}
-
-/// The sidecar lists the models of all its accounts; this upstream stands for one provider's.
-fn of_account(auth: &Auth, mut offers: Vec<Offer>) -> Vec<Offer> {
-    let is_claude = |offer: &Offer| offer.id.starts_with("claude-");
-    let is_openai = |offer: &Offer| {
-        ["gpt-", "codex-", "o1", "o3", "o4"]
-            .iter()
-            .any(|start| offer.id.starts_with(start))
-    };
-    match auth {
-        Auth::ApiKey(_) => {}
-        Auth::AnthropicOauth => offers.retain(is_claude),
-        Auth::CodexOauth => offers.retain(is_openai),
-    }
-    offers
+    })
 }
 
 /// `{"data":[{"id"}]}`, or `{"models":[{"slug"}]}`; None: neither.
@@ -147,7 +120,6 @@ fn words_of(upstream: &Upstream, reply: &Reply) -> String {
 
 async fn ask(
     upstream: &Upstream,
-    snapshot: &Snapshot,
     protocol: Protocol,
     method: Method,
     path: &str,
@@ -163,22 +135,11 @@ async fn ask(
             betas: &[],
             anthropic_version: ANTHROPIC_VERSION,
         },
+        sidecar: None,
     };
     let mut head = Buffer::new();
     head.append_with(|out| {
         outbound.write_head(out, method);
-        if !matches!(upstream.auth, Auth::ApiKey(_))
-            && let Some(key) = &snapshot.sidecar.api_key
-        {
-            let end = out.len() - b"\r\n".len(); // before the empty line
-            out.truncate(end);
-            write_field(
-                out,
-                "authorization",
-                format!("Bearer {}", key.expose()).as_bytes(),
-            );
-            out.extend_from_slice(b"\r\n");
-        }
     });
     let mut alarm = Alarm::new(DEADLINE);
     let mut answer = client::send(
@@ -243,7 +204,7 @@ fn judge(status: u16, is_json: bool, body: &[u8]) -> (Option<bool>, &'static str
 impl Request<'_> {
     pub(super) async fn test_upstream(&self, body: &RequestBody) -> Result<Answer, Error> {
         let body = object(body)?;
-        let (upstream, snapshot) = match self.candidate(&body) {
+        let upstream = match self.candidate(&body) {
             Ok(found) => found,
             Err(list) => {
                 return Ok(super::config::refused(
@@ -252,17 +213,16 @@ impl Request<'_> {
                 ));
             }
         };
-        // An OAuth upstream of the sidecar is asked nothing here but its models.
         let models = async {
-            timeout(DEADLINE, models(&upstream, &snapshot))
+            timeout(DEADLINE, models(&upstream))
                 .await
                 .unwrap_or_else(|_| late(DEADLINE))
         };
         let tries = Protocol::ALL.map(|protocol| {
-            let (upstream, snapshot) = (&upstream, &snapshot);
+            let upstream = &upstream;
             Box::pin(async move {
                 let path = upstream.path(protocol, protocol.path());
-                let asked = ask(upstream, snapshot, protocol, Method::Post, &path, b"{}");
+                let asked = ask(upstream, protocol, Method::Post, &path, b"{}");
                 timeout(DEADLINE, asked)
                     .await
                     .unwrap_or_else(|_| late(DEADLINE))
@@ -300,7 +260,7 @@ impl Request<'_> {
     fn candidate(
         &self,
         body: &serde_json::Map<String, Value>,
-    ) -> Result<(std::sync::Arc<Upstream>, Snapshot), Vec<Problem>> {
+    ) -> Result<std::sync::Arc<Upstream>, Vec<Problem>> {
         let own = [
             "base_url",
             "anthropic_base_url",
@@ -364,7 +324,7 @@ impl Request<'_> {
         match snapshot {
             Some(snapshot) if found.is_empty() => {
                 let upstream = snapshot.upstreams.first().cloned();
-                upstream.map(|upstream| (upstream, snapshot)).ok_or(found)
+                upstream.ok_or(found)
             }
             _ => Err(found),
         }
@@ -449,20 +409,5 @@ mod tests {
         for status in [301, 401, 403, 500, 503] {
             assert_eq!(judge(status, true, b"{}").0, None, "{status}");
         }
-    }
-
-    #[test]
-    fn an_account_shows_its_own_providers_models() {
-        let ids = |auth: &Auth| {
-            let offers = ["claude-x", "gpt-5", "gemini-3", "o3-mini"].map(|id| Offer {
-                id: id.into(),
-                max_model_len: None,
-            });
-            let kept = of_account(auth, offers.into());
-            kept.into_iter().map(|offer| offer.id).collect::<Vec<_>>()
-        };
-        assert_eq!(ids(&Auth::AnthropicOauth), ["claude-x"]);
-        assert_eq!(ids(&Auth::CodexOauth), ["gpt-5", "o3-mini"]);
-        assert_eq!(ids(&Auth::ApiKey(None)).len(), 4);
     }
 }

@@ -10,12 +10,11 @@ pub mod mode;
 pub mod redact;
 mod report;
 
-use super::headers::{write_answer_fields, write_request_fields};
 use super::route::Route;
 use super::snapshot::Snapshot;
 use super::usage::Usage;
 use crate::protocol::{Protocol, Warnings};
-use crate::wire::head::{RequestHead, ResponseHead};
+use crate::wire::head::RequestHead;
 use feed::Event;
 use redact::Secrets;
 use std::cell::RefCell;
@@ -228,12 +227,7 @@ impl Record {
         record.peer = begin.peer.to_canonical();
         record.client_key = begin.client_key.map(Box::from);
         record.received_at = begin.received_at;
-        record.text(TARGET, |out| {
-            out.extend_from_slice(begin.head.target().as_bytes())
-        });
-        record.text(FIELDS, |out| {
-            write_request_fields(out, begin.head, |_| false)
-        });
+        record.text(TARGET, begin.head.target().as_bytes());
         if feed::is_watched() {
             feed::send(Event::begin(record));
         }
@@ -259,16 +253,8 @@ impl Record {
         }
     }
 
-    /// Appends to a text what `write` writes, within its bound.
-    fn text(&mut self, which: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        thread_local! {
-            static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-        }
-        LINE.with_borrow_mut(|line| {
-            line.clear();
-            write(line);
-            self.texts[which].push(line, TARGET_BYTES_MAX, &mut self.charged);
-        });
+    fn text(&mut self, which: usize, text: &[u8]) {
+        self.texts[which].push(text, TARGET_BYTES_MAX, &mut self.charged);
     }
 
     /// The request has a route, and is sent in that protocol.
@@ -280,20 +266,19 @@ impl Record {
         }
     }
 
-    /// The upstream is sent this, on that path and query.
-    pub fn asks(&mut self, target: &str, parts: &[&[u8]]) {
-        self.text(UPSTREAM_TARGET, |out| {
-            out.extend_from_slice(target.as_bytes())
-        });
+    /// The upstream is sent this, on that path and query; `fields` are the client's field lines, those that travel.
+    pub fn asks(&mut self, target: &str, fields: &[u8], parts: &[&[u8]]) {
+        self.text(UPSTREAM_TARGET, target.as_bytes());
+        self.text(FIELDS, fields);
         for part in parts {
             self.push(Side::UpstreamRequest, part);
         }
     }
 
-    /// The head of the upstream's answer.
-    pub fn answered(&mut self, head: &ResponseHead) {
-        self.upstream_status = head.status;
-        self.text(UPSTREAM_FIELDS, |out| write_answer_fields(out, head, ""));
+    /// The head of the upstream's answer; `fields` are its field lines that come back.
+    pub fn answered(&mut self, status: u16, fields: &[u8]) {
+        self.upstream_status = status;
+        self.text(UPSTREAM_FIELDS, fields);
         if feed::is_watched() {
             feed::send(Event::response(self));
         }

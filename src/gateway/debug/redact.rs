@@ -7,7 +7,7 @@ use crate::gateway::config::{Auth, Config, Expand, Findings, Secret};
 use crate::gateway::snapshot::Snapshot;
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 /// Shorter secrets cannot be told from words.
 const SECRET_BYTES_MIN: usize = 4;
@@ -16,12 +16,20 @@ const HEADER_BYTES_MIN: usize = 8;
 /// Parts of the names of query parameters whose values are not shown.
 const QUERY_SECRETS: [&str; 6] = ["key", "token", "secret", "pass", "auth", "sig"];
 
-/// The admin key that was generated, which no configuration holds.
-static GENERATED: OnceLock<Secret> = OnceLock::new();
+/// Keys that were generated here, which no configuration holds: the admin's, the sidecar's.
+static GENERATED: Mutex<Vec<Secret>> = Mutex::new(Vec::new());
+/// There are a few of them; a sidecar that is started again may bring another.
+const GENERATED_MAX: usize = 16;
 
 /// That key was generated and must not be shown.
-pub fn generated(key: &Secret) {
-    let _ = GENERATED.set(key.clone()); // there is one in a process
+pub fn generated(key: &str) {
+    let mut keys = GENERATED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !keys.iter().any(|known| known.expose() == key) {
+        if keys.len() >= GENERATED_MAX {
+            keys.remove(0);
+        }
+        keys.push(Secret::new(key));
+    }
 }
 
 /// Secrets and what is shown in their place; longer ones first, so that a part of one does not hide its rest.
@@ -44,7 +52,11 @@ impl Secrets {
             &config.sidecar.api_key,
             &config.sidecar.management_key,
         ];
-        for key in keys.into_iter().flatten().chain(GENERATED.get()) {
+        let generated = GENERATED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        for key in keys.into_iter().flatten().chain(&generated) {
             secrets.add(key.expose(), SECRET_BYTES_MIN);
         }
         for key in &config.client_keys {

@@ -44,6 +44,7 @@ fn a_record_has_the_seven_fields_and_no_secret() {
         .routed(&route, Protocol::Chat);
     Arc::get_mut(&mut record).unwrap().asks(
         "/v1/chat/completions",
+        b"User-Agent: sdk\r\nopenai-api-key: sk-hidden-012\r\n",
         &[br#"{"model":"t","#, br#""n":12345678901234567890123}"#],
     );
     push(&mut record, Side::UpstreamResponse, b"data: sk-upstream");

@@ -474,7 +474,7 @@ fn it_dies_with_a_gateway_that_is_killed() {
         second.endpoint = Base::parse(&format!("http://127.0.0.1:{}", free_port())).expect("a URL");
         let sidecar = Sidecar::start(second);
         sidecar.want(true).await;
-        let error = ready(&sidecar, Duration::from_millis(300))
+        let error = ready(&sidecar, Duration::from_secs(3))
             .await
             .map(|_| ())
             .unwrap_err();

@@ -121,7 +121,7 @@ fn case_04_ended_blocks_without_a_reason_are_no_answer() {
 }
 
 #[test]
-fn a_call_cut_at_the_limit_is_not_stopped_either() {
+fn a_call_cut_at_the_limit_is_stopped_as_anthropic_stops_it() {
     let lines = inside(
         &[
             r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}"#,
@@ -139,11 +139,12 @@ fn a_call_cut_at_the_limit_is_not_stopped_either() {
         [
             "content_block_start",
             "content_block_delta",
+            "content_block_stop",
             "message_delta",
             "message_stop"
         ]
     );
-    assert!(lines[2].contains(r#""stop_reason":"max_tokens""#));
+    assert!(lines[3].contains(r#""stop_reason":"max_tokens""#));
 }
 
 #[test]

@@ -22,7 +22,9 @@ pub struct Writer {
     calls: bool,
     refused: bool,
     usage: Option<Usage>,
-    /// The arguments of the call that is open: they have to be an object in the end.
+    /// The call that is open. It begins with its arguments: one that was cut before them was never made.
+    call: Option<Opened<'static>>,
+    /// Its arguments: they have to be an object in the end.
     arguments: Text<'static>,
     /// How much of them was written.
     sent: usize,
@@ -51,6 +53,7 @@ impl Writer {
             calls: false,
             refused: false,
             usage: None,
+            call: None,
             arguments: Text::EMPTY,
             sent: 0,
         }
@@ -68,7 +71,10 @@ impl Writer {
     ) -> Result<(), Error> {
         match event {
             Event::Start(start) => self.start(start, cx, out),
-            Event::Open(Open::Call(head)) => self.open_call(head, out),
+            Event::Open(Open::Call(head)) => {
+                self.block = Block::Silent(Inside::Call);
+                self.call = Some(head.clone().into_owned());
+            }
             Event::Open(open) => {
                 self.block = match open.inside() {
                     Inside::Hosted => Block::None,
@@ -121,7 +127,11 @@ impl Writer {
         });
     }
 
-    fn open_call(&mut self, head: &Opened<'_>, out: &mut Vec<u8>) {
+    /// Begins the block of the call that is open, if it has not begun.
+    fn begin_call(&mut self, out: &mut Vec<u8>) {
+        let Some(head) = self.call.take() else {
+            return;
+        };
         self.calls = true;
         self.block = Block::Begun;
         self.arguments = Text::EMPTY;
@@ -171,6 +181,7 @@ impl Writer {
             }
             Piece::Proof(proof) => self.proof(proof, out),
             Piece::Arguments(text) => {
+                self.begin_call(out);
                 if self.arguments.as_escaped().len() + text.as_escaped().len() > HELD_BYTES_MAX {
                     return Err(Error::upstream(
                         Kind::BadReply,
@@ -180,7 +191,8 @@ impl Writer {
                 self.arguments.push(text);
                 let so_far = self.arguments.as_escaped();
                 // A call without arguments has no delta: `{}` waits for what would make it more.
-                if so_far != "{}" && self.sent < so_far.len() {
+                let waits = so_far == "{}" && self.sent == 0;
+                if !waits && self.sent < so_far.len() {
                     delta(
                         out,
                         self.index,
@@ -230,6 +242,10 @@ impl Writer {
     }
 
     fn close(&mut self, whole: bool, out: &mut Vec<u8>) -> Result<(), Error> {
+        if whole {
+            self.begin_call(out);
+        }
+        self.call = None;
         let block = std::mem::replace(&mut self.block, Block::None);
         match block {
             Block::None | Block::Silent(_) => return Ok(()),
@@ -238,14 +254,13 @@ impl Writer {
         }
         self.block = Block::None;
         let arguments = std::mem::take(&mut self.arguments);
-        if whole {
-            if input_of(&arguments).is_none() {
-                return Err(broken_arguments());
-            }
-            frame(out, "content_block_stop", |m| {
-                m.number("index", self.index);
-            });
+        // What was cut at the limit ends as Anthropic ends it: with arguments that are no JSON, and `max_tokens`.
+        if whole && input_of(&arguments).is_none() {
+            return Err(broken_arguments());
         }
+        frame(out, "content_block_stop", |m| {
+            m.number("index", self.index);
+        });
         self.index += 1;
         Ok(())
     }

@@ -1,0 +1,87 @@
+//! An upstream's body on its way to the client: each read is decoded, framed and written in place, within one call.
+
+use super::socket::{gone, put};
+use super::{Broken, Exchange, Gone, Sending};
+use crate::error::{Error, Kind};
+use crate::net::client::Body;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+impl Exchange {
+    /// Sends an upstream's body on as it comes, one write per read, held up only by the client's pace.
+    /// `tap` sees every piece. The answer must have been begun, with the body's own length if it has one.
+    pub async fn relay(&mut self, body: &mut Body, tap: impl FnMut(&[u8])) -> Result<(), Broken> {
+        self.relay_part(body, true, tap).await
+    }
+
+    /// The same; `ends` false: the answer goes on after the body's end, until [`Exchange::finish`].
+    pub async fn relay_part(
+        &mut self,
+        body: &mut Body,
+        ends: bool,
+        mut tap: impl FnMut(&[u8]),
+    ) -> Result<(), Broken> {
+        let idle = body.idle();
+        loop {
+            self.alarm.set(idle);
+            let last = {
+                let Exchange {
+                    stream,
+                    out,
+                    alarm,
+                    sending,
+                    broken,
+                    body_bytes_out,
+                    ..
+                } = self;
+                let mut gone = pin!(gone(stream));
+                let received_at = self.received_at;
+                let first_byte_after = &mut self.first_byte_after;
+                poll_fn(|cx| {
+                    let piece = body.poll_piece(cx, |mut piece| {
+                        tap(piece.data());
+                        *body_bytes_out += piece.data().len() as u64;
+                        let last = piece.last;
+                        piece.last &= ends;
+                        let framed = match sending {
+                            Sending::Chunked => piece.as_chunk(),
+                            Sending::Length(_) | Sending::UntilClose => piece.data(),
+                            Sending::Nothing | Sending::Whole | Sending::Broken => &[],
+                        };
+                        *broken |= put(stream, out, framed).is_err();
+                        last
+                    });
+                    if !*broken && piece.is_pending() && !out.is_empty() {
+                        *broken |= put(stream, out, &[]).is_err(); // the head, when the body is not there yet
+                    }
+                    first_byte_after.get_or_insert_with(|| received_at.elapsed());
+                    if *broken {
+                        return Poll::Ready(Err(Broken::Client));
+                    }
+                    if let Poll::Ready(piece) = piece {
+                        return Poll::Ready(piece.map_err(Broken::Upstream));
+                    }
+                    if gone.as_mut().poll(cx).is_ready() {
+                        *broken = true;
+                        return Poll::Ready(Err(Broken::Client));
+                    }
+                    alarm.poll(cx).map(|()| {
+                        let message = format!("the upstream sent nothing for {} s", idle.as_secs());
+                        Err(Broken::Upstream(Error::upstream(Kind::Timeout, message)))
+                    })
+                })
+                .await?
+            };
+            if !self.out.is_empty() {
+                self.flush().await.map_err(|Gone| Broken::Client)?;
+            }
+            if last {
+                if ends {
+                    self.sending = Sending::Whole;
+                }
+                return Ok(());
+            }
+        }
+    }
+}
