@@ -86,6 +86,7 @@ def put(talk, path, text, way=None):
     shell = "printf %%s '%s' > %s" % (text, path)
     ways = {
         "Write": lambda: {"file_path": path, "content": text},
+        "write": lambda: {"filePath": path, "content": text},
         "Bash": lambda: {"command": shell, "description": "Write the file"},
         "exec_command": lambda: {"cmd": shell},
         "apply_patch": lambda: {"input": "*** Begin Patch\n*** Add File: %s\n+%s\n*** End Patch\n" % (path, text)},
