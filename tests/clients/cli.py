@@ -1,4 +1,4 @@
-"""Claude Code and Codex CLI, headless, as their users run them: each scenario is a process in an empty home."""
+"""Claude Code, Codex CLI and opencode, headless, as their users run them: each scenario is a process in an empty home."""
 import base64
 import functools
 import json
@@ -350,6 +350,34 @@ def codex_hears_of_an_overflow(model):
     done = codex(stage, model)
     assert "context window" in done.stdout, done.stdout[-1500:]
     stage.check_record()
+
+
+# ------------------------------------------------------------------------------------------------ opencode
+PROVIDERS = {"chat": "@ai-sdk/openai-compatible", "responses": "@ai-sdk/openai", "messages": "@ai-sdk/anthropic"}
+
+
+@scenario(("chat", "messages", "parallel"), ("chat", "responses", "cutlate"), ("responses", "messages", "reason"),
+          ("responses", "chat", "cutlate"), ("messages", "responses", "cut"))
+def opencode_speaking(protocol, family, step):
+    stage = Stage(step)
+    model = "any-" + family
+    provider = {"npm": PROVIDERS[protocol], "name": "gateway", "options": {"baseURL": GATEWAY + "/v1", "apiKey": KEY},
+                "models": {model: {"name": model, "tool_call": True, "reasoning": True}}}
+    with open(os.path.join(stage.folder, "opencode.json"), "w", encoding="utf-8") as file:
+        json.dump({"provider": {"gateway": provider}, "model": "gateway/" + model}, file)
+    done = stage.run(["opencode", "run", stage.prompt], OPENCODE_DISABLE_AUTOUPDATE="1", OPENCODE_DISABLE_MODELS_FETCH="1",
+                     OPENCODE_DISABLE_DEFAULT_PLUGINS="1")
+    record = stage.check_record()
+    if step.startswith("cut") and done.returncode != 0:
+        # It repeats a broken stream in some of its providers, and tells of it in the others.
+        assert "Error" in done.stderr and stage.final not in done.stdout, (done.stdout[-800:], done.stderr[-800:])
+        return
+    assert done.returncode == 0 and stage.final in done.stdout, (done.returncode, done.stdout[-800:], done.stderr[-800:])
+    stage.check_written()
+    if step == "parallel":
+        assert stage.file("-b") == "also by " + stage.nonce
+    if step == "reason":
+        assert [turn[0] for turn in record[-1]["turns"]].count("result") == 1
 
 
 play.main("cli", scenarios)

@@ -105,6 +105,8 @@ def put(talk, path, text, way=None):
 
 def play(scenario, nonce, folder, talk, run, protocol):
     """The model: what it says next."""
+    if not talk.tools and any("Generate a title" in turn[1] for turn in talk.of("user")):
+        return Reply(("text", "A file"))  # opencode, beside its first turn
     asked = run.asked
     run.asked += 1
     if asked > 20:
