@@ -44,9 +44,13 @@ pub struct Access<'a> {
     pub request_id: Option<&'a str>,
 }
 
-/// Logs the line at `Info`, which is one load if the log is quieter.
+/// Logs the line at `Info`, which is one load if the log is quieter; a health check, asked every few seconds, at `Debug`.
 pub fn log(access: &Access<'_>) {
-    log::raw(log::Level::Info, |out| write(out, access));
+    let level = match access.path {
+        "/healthz" => log::Level::Debug,
+        _ => log::Level::Info,
+    };
+    log::raw(level, |out| write(out, access));
 }
 
 /// Appends `request peer=… method=… path=… … id=…`, without stamp, level and line end, which the log adds.

@@ -83,7 +83,8 @@ impl Forward<'_> {
                 .read_body(self.snapshot.limits.body_bytes_max, &self.app.budget)
                 .await?;
             trace.was_asked(body.data());
-            self.ask(exchange, trace, &body).await?
+            // Boxed: its state is large and short-lived, and a stream may be held for an hour afterwards.
+            Box::pin(self.ask(exchange, trace, &body)).await?
         };
         match asked {
             Asked::Verbatim(answer) => self.relay(exchange, trace, answer).await,

@@ -169,7 +169,8 @@ impl App {
         let mut path = head.path();
         let managed = admin::owns(path);
         if managed {
-            match self.admin.enter(self, snapshot, head, exchange, id).await? {
+            // Boxed: what every connection would have to have room for is rarely asked.
+            match Box::pin(self.admin.enter(self, snapshot, head, exchange, id)).await? {
                 Entered::Answered => return Ok(()),
                 Entered::Try => path = admin::tried(path).unwrap_or(path),
             }

@@ -11,9 +11,10 @@ use super::stream::Stream;
 use crate::error::{Blame, Error, Kind};
 use crate::wire::body::{Decoder, Framing, Step, digits};
 use crate::wire::head::{Method, ResponseHead, Searched, list_items, parse_response};
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -54,11 +55,52 @@ pub struct Call<'a> {
 /// An upstream's answer.
 pub struct Answer {
     /// Its head.
-    pub head: ResponseHead,
+    pub head: KeptHead,
     /// Its body.
     pub body: Body,
     /// Whether the connection had served a request before.
     pub reused: bool,
+}
+
+/// A head whose buffers go back to the thread when it is dropped.
+#[derive(Default)]
+pub struct KeptHead(ResponseHead);
+
+/// Heads kept for reuse on each thread.
+const HEADS_KEPT_MAX: usize = 64;
+
+thread_local! {
+    static HEADS: RefCell<Vec<ResponseHead>> = RefCell::default();
+}
+
+impl KeptHead {
+    fn new() -> KeptHead {
+        KeptHead(HEADS.with_borrow_mut(Vec::pop).unwrap_or_default())
+    }
+}
+
+impl Deref for KeptHead {
+    type Target = ResponseHead;
+
+    fn deref(&self) -> &ResponseHead {
+        &self.0
+    }
+}
+
+impl Drop for KeptHead {
+    fn drop(&mut self) {
+        let head = std::mem::take(&mut self.0);
+        if head.status == 0 || !head.is_small() {
+            return; // never filled, or of no usual size
+        }
+        // try_with: the thread may be ending.
+        let _ = HEADS.try_with(|heads| {
+            let mut heads = heads.borrow_mut();
+            if heads.len() < HEADS_KEPT_MAX {
+                heads.push(head);
+            }
+        });
+    }
 }
 
 /// How an attempt ended without an answer.
@@ -181,13 +223,13 @@ async fn attempt(call: &Call<'_>, mut stream: Stream, alarm: &mut Alarm) -> Resu
     };
 
     alarm.set(call.timeouts.first_byte);
-    let mut head = ResponseHead::default();
+    let mut head = KeptHead::new();
     let mut searched = Searched::default();
     let mut interim = 0;
     let mut touched = !unread.is_empty();
     loop {
         if !unread.is_empty() {
-            let parsed = parse_response(unread.data(), &mut searched, &mut head);
+            let parsed = parse_response(unread.data(), &mut searched, &mut head.0);
             if let Some(used) = parsed.map_err(|fault| lost(bad_reply(authority, fault), false))? {
                 unread.consume(used);
                 searched = Searched::default();

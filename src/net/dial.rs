@@ -187,7 +187,7 @@ async fn open(origin: &Origin) -> Result<Stream, Error> {
     let addresses = resolve(host).await.map_err(|why| {
         Error::upstream(
             Kind::Unreachable,
-            format!("the name of {what}{host} cannot be resolved: {why}"),
+            format!("the name of {what}{host} cannot be resolved ({why}): check base_url and this host's DNS"),
         )
     })?;
     let connected = connect_any(&addresses, port).await;

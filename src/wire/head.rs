@@ -240,6 +240,11 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
+    /// Whether its buffers are of the usual size, worth keeping for the next head.
+    pub fn is_small(&self) -> bool {
+        self.headers.bytes.capacity() <= 4096
+    }
+
     /// Whether the connection may serve another request after this one (RFC 9112 9.3).
     pub fn keeps_alive(&self) -> bool {
         keeps_alive(self.version, &self.headers)
