@@ -1,6 +1,6 @@
 #!/bin/sh
-# All tests, from a fresh Debian machine on: installs what is missing, then formatting, lints, tests, the official SDKs, the
-# WebUI in a browser.
+# All tests, from a fresh Debian machine on: installs what is missing, then formatting, lints, tests, the official SDKs, real
+# clients (Claude Code, Codex CLI and others), the WebUI in a browser.
 # Stops at the first failure. Takes root's rights (or sudo) only if a package is missing.
 set -eu
 cd "$(dirname "$0")/.."
@@ -61,6 +61,9 @@ cargo test --quiet
 
 section "SDKs"
 sh tests/sdk/run.sh
+
+section "clients"
+sh tests/clients/run.sh
 
 section "WebUI"
 sh tests/browser/run.sh

@@ -150,6 +150,7 @@ STEPS = {
     "limited": [429, "reply", "reply"],
     "busy": ["busy", "reply", "reply"],
     "reason": ["reply", "reply"],
+    "failed": ["failed", "reply", "reply"],
 }
 
 
@@ -184,11 +185,28 @@ def errors(loop, family):
     raise AssertionError("no error")
 
 
+def full(loop, family, stream):
+    """An answer that the output limit ended says so. The loops assert a finished one, so it must fail them."""
+    stage = Stage("full")
+    try:
+        text = LOOPS[loop][0](stage, family, stream)
+    except AssertionError as error:
+        assert "as far as it g" in str(error) and any(word in str(error) for word in ("\'length\'", "max_tokens", "max_output_tokens")), error
+    except openai.LengthFinishReasonError:
+        pass
+    except RuntimeError as error:  # the accumulator of Responses wants response.completed
+        assert "response.completed" in str(error), error
+    else:
+        raise AssertionError("taken for whole: %r" % text)
+
+
 scenarios = []
 for loop, (_, families) in LOOPS.items():
     for family in families:
         scenarios.append(("%s on %s refused" % (loop, family), functools.partial(errors, loop, family)))
         for stream in (True, False):
+            name = "%s on %s full%s" % (loop, family, " streamed" if stream else "")
+            scenarios.append((name, functools.partial(full, loop, family, stream)))
             for step in STEPS:
                 name = "%s on %s %s%s" % (loop, family, step, " streamed" if stream else "")
                 scenarios.append((name, functools.partial(loops, loop, family, stream, step)))

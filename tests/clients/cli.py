@@ -1,12 +1,14 @@
-"""Claude Code and Codex CLI, headless, as their users run them: each scenario is a process in an empty home."""
+"""Claude Code, Codex CLI and opencode, headless, as their users run them: each scenario is a process in an empty home."""
+import base64
 import functools
 import json
 import os
 
 import play
-from play import GATEWAY, KEY, Stage
+from play import GATEWAY, KEY, Stage, check_prefix
 
 CLAUDE, CODEX = os.environ["CLAUDE"], os.environ["CODEX"]
+PICTURE = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==")
 scenarios = []
 
 
@@ -19,12 +21,21 @@ def scenario(*cases):
     return add
 
 
+def check_picture(stage):
+    """The picture arrived, behind its result or in it."""
+    record = stage.check_record(["reply", "reply"])
+    sent = json.dumps(record[1]["body"])
+    assert sent.count("iVBORw0KGgo") == 1, sent[-1500:]
+    kinds = [turn[0] for turn in record[1]["turns"]]
+    assert kinds.count("result") == 1, kinds
+
+
 # ------------------------------------------------------------------------------------------------ Claude Code
-def claude(stage, family, *more, bearer=True):
+def claude(stage, family, *more, bearer=True, prompt=None):
     key = {"ANTHROPIC_AUTH_TOKEN" if bearer else "ANTHROPIC_API_KEY": KEY}
     model = "any-" + family
     done = stage.run(
-        [CLAUDE, "-p", stage.prompt, "--model", model, "--dangerously-skip-permissions", "--output-format", "json", *more],
+        [CLAUDE, "-p", prompt or stage.prompt, "--model", model, "--dangerously-skip-permissions", "--output-format", "json", *more],
         ANTHROPIC_BASE_URL=GATEWAY, ANTHROPIC_SMALL_FAST_MODEL=model, CLAUDE_CONFIG_DIR=stage.home, IS_SANDBOX="1",
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_TELEMETRY="1", DISABLE_ERROR_REPORTING="1", DISABLE_AUTOUPDATER="1",
         **key)
@@ -45,7 +56,7 @@ def claude_code_writes_a_file(family):
     stage = Stage("write")
     done, result = claude(stage, family, bearer=family != "chat")
     claude_ends_well(stage, done, result)
-    stage.check_record(["reply", "reply"])
+    check_prefix(stage.check_record(["reply", "reply"]))
     assert result["usage"]["output_tokens"] == 80, result["usage"]
     assert result["usage"]["cache_read_input_tokens"] == 2000, result["usage"]
 
@@ -57,6 +68,35 @@ def claude_code_calls_two_at_once(family):
     assert stage.file("-b") == "also by " + stage.nonce
     record = stage.check_record(["reply", "reply"])
     assert [turn[0] for turn in record[1]["turns"] if turn[0] in ("call", "result")] == ["call", "call", "result", "result"]
+
+
+@scenario(("chat",), ("responses",))
+def claude_code_sees_a_picture(family):
+    stage = Stage("picture")
+    stage.leave_picture(PICTURE)
+    done, result = claude(stage, family)
+    assert stage.final in result["result"], result
+    check_picture(stage)
+
+
+@scenario(("chat",), ("responses",), ("deepseek",))
+def claude_code_goes_on_with_a_session(family):
+    stage = Stage("reason")
+    claude_ends_well(stage, *claude(stage, family))
+    again = stage.prompt.replace("RUN=reason", "RUN=second")
+    claude_ends_well(stage, *claude(stage, family, "--continue", prompt=again))
+    assert stage.file("-2") == "the second file"
+    record = stage.check_record(["reply"] * 4)
+    check_prefix(record)
+    assert [turn[0] for turn in record[3]["turns"]].count("result") == 2
+
+
+@scenario(("chat",), ("responses",))
+def claude_code_finds_a_deferred_tool(family):
+    stage = Stage("deferred")
+    done, result = claude(stage, family)
+    assert stage.final in result["result"], result
+    check_prefix(stage.check_record(["reply"] * 3), tools=False)
 
 
 @scenario(("deepseek",), ("responses",))
@@ -107,6 +147,21 @@ def claude_code_tells_what_the_upstream_refused(family):
 
 
 @scenario(("chat",), ("responses",))
+def claude_code_survives_a_failure_inside_a_stream(family):
+    stage = Stage("failed")
+    claude_ends_well(stage, *claude(stage, family))
+    stage.check_record(["failed", "reply", "reply"])
+
+
+@scenario(("chat",), ("responses",))
+def claude_code_knows_that_the_output_limit_ended_an_answer(family):
+    stage = Stage("full")
+    done, result = claude(stage, family)
+    # It asks for the rest, as often as it may, and then says so.
+    assert len(stage.check_record()) > 1 and result["is_error"] and result["api_error"] == "max_output_tokens", result
+
+
+@scenario(("chat",), ("responses",))
 def claude_code_compacts_on_an_overflow(family):
     stage = Stage("overflow")
     done, result = claude(stage, family)
@@ -120,7 +175,7 @@ PROOFS = {"deepseek": "The user wants files, so I write them.", "responses": "cH
 
 
 # ------------------------------------------------------------------------------------------------ Codex CLI
-def codex(stage, model, *more, builtin=False):
+def codex(stage, model, *more, builtin=False, command=()):
     """With a provider of its own, or with the built-in one pointed at the gateway, which tries a WebSocket first."""
     if builtin:
         where = 'openai_base_url = "%s/v1"\n' % GATEWAY
@@ -131,7 +186,8 @@ def codex(stage, model, *more, builtin=False):
     with open(os.path.join(stage.home, "config.toml"), "w", encoding="utf-8") as file:
         file.write(top + where + "[features]\nplugins = false\napps = false\n[analytics]\nenabled = false\n")
     return stage.run(
-        [CODEX, "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json", "-m", model, stage.prompt],
+        [CODEX, "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json", "-m", model,
+         *(command or [stage.prompt])],
         CODEX_HOME=stage.home, GATEWAY_KEY=KEY, CODEX_API_KEY=KEY)
 
 
@@ -152,7 +208,7 @@ NAMES = [(prefix + "any-" + family,) for prefix in ("", "gpt-5.5-", "gpt-6.1-sol
 def codex_runs_a_command(model):
     stage = Stage("write")
     said = codex_ends_well(stage, codex(stage, model))
-    stage.check_record(["reply", "reply"])
+    check_prefix(stage.check_record(["reply", "reply"]))
     usage = [event["usage"] for event in said if event["type"] == "turn.completed"][-1]
     assert usage["input_tokens"] == 2400 and usage["cached_input_tokens"] == 2000 and usage["output_tokens"] == 80, usage
 
@@ -177,6 +233,47 @@ def codex_calls_two_at_once(model):
     codex_ends_well(stage, codex(stage, model))
     assert stage.file("-b") == "also by " + stage.nonce
     stage.check_record(["reply", "reply"])
+
+
+@scenario(("any-chat",), ("any-messages",))
+def codex_sees_a_picture(model):
+    stage = Stage("picture")
+    stage.leave_picture(PICTURE)
+    codex_ends_well(stage, codex(stage, model), written=False)
+    check_picture(stage)
+
+
+@scenario(("any-chat",), ("any-messages",), ("gpt-5.5-any-deepseek",), ("gpt-6.1-sol-any-messages",))
+def codex_goes_on_with_a_session(model):
+    stage = Stage("reason")
+    codex_ends_well(stage, codex(stage, model))
+    again = stage.prompt.replace("RUN=reason", "RUN=second")
+    codex_ends_well(stage, codex(stage, model, command=["resume", "--last", again]))
+    assert stage.file("-2") == "the second file"
+    record = stage.check_record(["reply"] * 4)
+    check_prefix(record)
+    assert [turn[0] for turn in record[3]["turns"]].count("result") == 2
+
+
+@scenario(("gpt-5.5-any-chat",), ("gpt-5.5-any-messages",))
+def codex_answers_in_a_schema(model):
+    stage = Stage("object")
+    path = os.path.join(stage.folder, "schema.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"type": "object", "properties": {"city": {"type": "string"}, "nonce": {"type": "string"}},
+                   "required": ["city", "nonce"], "additionalProperties": False}, file)
+    done = codex(stage, model, command=["--output-schema", path, stage.prompt])
+    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    texts = [event["item"]["text"] for event in said if event["type"] == "item.completed" and event["item"]["type"] == "agent_message"]
+    assert texts and json.loads(texts[-1]) == {"city": "Paris", "nonce": stage.nonce}, (texts, done.stdout[-1500:])
+    stage.check_record(["reply"])
+
+
+@scenario(("gpt-5.5-any-chat",), ("gpt-5.5-any-messages",))
+def codex_finds_a_deferred_tool(model):
+    stage = Stage("deferred")
+    codex_ends_well(stage, codex(stage, model), written=False)
+    check_prefix(stage.check_record(["reply"] * 3), tools=False)
 
 
 @scenario(("any-deepseek",), ("any-messages",))
@@ -233,11 +330,54 @@ def codex_compacts(model, provider):
 
 
 @scenario(("any-chat",), ("any-messages",))
+def codex_survives_a_failure_inside_a_stream(model):
+    stage = Stage("failed")
+    codex_ends_well(stage, codex(stage, model))
+    stage.check_record(["failed", "reply", "reply"])
+
+
+@scenario(("any-chat",), ("any-messages",))
+def codex_knows_that_the_output_limit_ended_an_answer(model):
+    stage = Stage("full")
+    done = codex(stage, model)
+    assert done.returncode != 0 and "max_output_tokens" in done.stdout, done.stdout[-1500:]
+
+
+# It does not compact on the error itself but by the usage it was told, see above.
+@scenario(("any-chat",), ("any-messages",))
 def codex_hears_of_an_overflow(model):
     stage = Stage("overflow")
     done = codex(stage, model)
     assert "context window" in done.stdout, done.stdout[-1500:]
     stage.check_record()
+
+
+# ------------------------------------------------------------------------------------------------ opencode
+PROVIDERS = {"chat": "@ai-sdk/openai-compatible", "responses": "@ai-sdk/openai", "messages": "@ai-sdk/anthropic"}
+
+
+@scenario(("chat", "messages", "parallel"), ("chat", "responses", "cutlate"), ("responses", "messages", "reason"),
+          ("responses", "chat", "cutlate"), ("messages", "responses", "cut"))
+def opencode_speaking(protocol, family, step):
+    stage = Stage(step)
+    model = "any-" + family
+    provider = {"npm": PROVIDERS[protocol], "name": "gateway", "options": {"baseURL": GATEWAY + "/v1", "apiKey": KEY},
+                "models": {model: {"name": model, "tool_call": True, "reasoning": True}}}
+    with open(os.path.join(stage.folder, "opencode.json"), "w", encoding="utf-8") as file:
+        json.dump({"provider": {"gateway": provider}, "model": "gateway/" + model}, file)
+    done = stage.run(["opencode", "run", stage.prompt], OPENCODE_DISABLE_AUTOUPDATE="1", OPENCODE_DISABLE_MODELS_FETCH="1",
+                     OPENCODE_DISABLE_DEFAULT_PLUGINS="1")
+    record = stage.check_record()
+    if step.startswith("cut") and done.returncode != 0:
+        # It repeats a broken stream in some of its providers, and tells of it in the others.
+        assert "Error" in done.stderr and stage.final not in done.stdout, (done.stdout[-800:], done.stderr[-800:])
+        return
+    assert done.returncode == 0 and stage.final in done.stdout, (done.returncode, done.stdout[-800:], done.stderr[-800:])
+    stage.check_written()
+    if step == "parallel":
+        assert stage.file("-b") == "also by " + stage.nonce
+    if step == "reason":
+        assert [turn[0] for turn in record[-1]["turns"]].count("result") == 1
 
 
 play.main("cli", scenarios)

@@ -29,6 +29,8 @@ class Talk:
 
     def __init__(self, protocol, body):
         self.protocol, self.system, self.tools, self.turns, self.problems = protocol, [], {}, [], []
+        form = body.get("response_format") or (body.get("text") or {}).get("format") or (body.get("output_config") or {}).get("format")
+        self.schema = (form.get("json_schema") or form).get("schema") if form else None
         unknown = sorted(set(body) - set(KEYS[protocol].split()))
         self.check(not unknown, "unknown fields %s" % unknown)
         {"chat": self.chat, "responses": self.responses, "messages": self.messages}[protocol](body)
@@ -51,8 +53,8 @@ class Talk:
         return [turn for turn in self.turns if turn[0] == kind]
 
     def since_user(self):
-        """The turns after the last thing the user said."""
-        at = max([n for n, turn in enumerate(self.turns) if turn[0] == "user"], default=-1)
+        """The turns after the last thing the user said. In Chat a picture that a tool returned is the user's, behind the results."""
+        at = max([n for n, turn in enumerate(self.turns) if turn[0] == "user" and "[image_url]" not in turn[1]], default=-1)
         return self.turns[at + 1:]
 
     def tool(self, name, schema):
@@ -221,10 +223,11 @@ def arguments_of(talk, text):
 
 # ------------------------------------------------------------------------------------------------ replies
 class Reply:
-    """Parts are ("reason", text, proof), ("text", text) and ("call", id, name, arguments as a dict)."""
+    """Parts are ("reason", text, proof), ("text", text) and ("call", id, name, arguments as a dict). `full`: the output limit
+    ended it."""
 
-    def __init__(self, *parts, usage=(1200, 40), cached=1000):
-        self.parts, self.usage, self.cached = parts, usage, cached
+    def __init__(self, *parts, usage=(1200, 40), cached=1000, full=False):
+        self.parts, self.usage, self.cached, self.full = parts, usage, cached, full
 
     def calls(self):
         return [part for part in self.parts if part[0] == "call"]
@@ -244,7 +247,7 @@ def write_chat(reply, stream):
     prompt, completion = reply.usage
     usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,
              "prompt_tokens_details": {"cached_tokens": min(reply.cached, prompt)}}
-    finish = "tool_calls" if reply.calls() else "stop"
+    finish = "length" if reply.full else "tool_calls" if reply.calls() else "stop"
     if not stream:
         message = {"role": "assistant", "content": "".join(part[1] for part in reply.parts if part[0] == "text") or None}
         thought = "".join(part[1] for part in reply.parts if part[0] == "reason")
@@ -315,10 +318,13 @@ def write_responses(reply, stream):
             events.append(("response.function_call_arguments.done", dict(where, arguments=arguments)))
         events.append(("response.output_item.done", dict(at, item=item)))
         output.append(item)
-    whole = response("completed", output, usage)
+    status = "incomplete" if reply.full else "completed"
+    whole = response(status, output, usage)
+    if reply.full:
+        whole["incomplete_details"] = {"reason": "max_output_tokens"}
     if not stream:
         return whole
-    events.append(("response.completed", {"response": whole}))
+    events.append(("response." + status, {"response": whole}))
     return [(name, dict(data, type=name, sequence_number=number)) for number, (name, data) in enumerate(events)]
 
 
@@ -326,7 +332,7 @@ def write_messages(reply, stream):
     prompt, completion = reply.usage
     cached = min(reply.cached, prompt)
     usage = {"input_tokens": prompt - cached, "cache_creation_input_tokens": 0, "cache_read_input_tokens": cached, "output_tokens": completion}
-    reason = "tool_use" if reply.calls() else "end_turn"
+    reason = "max_tokens" if reply.full else "tool_use" if reply.calls() else "end_turn"
     blocks, events = [], []
     for index, part in enumerate(reply.parts):
         if part[0] == "reason":
@@ -359,3 +365,14 @@ def error(protocol, kind, code, message):
     if protocol == "messages":
         return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_upstream"}
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def failure(protocol, message):
+    """The event that says, inside a stream, that it failed."""
+    if protocol == "chat":
+        return None, error(protocol, "server_error", "server_error", message)
+    if protocol == "messages":
+        return "error", error(protocol, "overloaded_error", None, message)
+    failed = {"id": "resp_1", "object": "response", "status": "failed", "output": [], "usage": None,
+              "error": {"code": "server_error", "message": message}}
+    return "response.failed", {"type": "response.failed", "sequence_number": 999, "response": failed}

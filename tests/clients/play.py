@@ -26,7 +26,7 @@ class Stage:
         os.makedirs(self.folder)
         os.makedirs(self.home)
         self.prompt = "Write the file with your tools. RUN=%s.%s DIR=%s" % (scenario, self.nonce, self.folder)
-        self.final = "FINAL-%s \u2713" % self.nonce
+        self.final = "All is done. FINAL-%s \u2713" % self.nonce
 
     def run(self, command, **environment):
         """The finished process; its output is text. Its home is empty, nothing of the caller's environment reaches it."""
@@ -42,6 +42,10 @@ class Stage:
     def file(self, suffix=""):
         with open(os.path.join(self.folder, self.nonce + suffix + ".txt"), encoding="utf-8") as file:
             return file.read().strip()
+
+    def leave_picture(self, data):
+        with open(os.path.join(self.folder, self.nonce + ".png"), "wb") as file:
+            file.write(data)
 
     def check_written(self):
         assert self.file() == "written by " + self.nonce, self.file()
@@ -59,6 +63,27 @@ class Stage:
         if protocol is not None:
             assert {kept["protocol"] for kept in record} == {protocol}
         return record
+
+
+def check_prefix(record, tools=True):
+    """Each request begins with the one before it, byte for byte: a provider's cache of the conversation stays good."""
+    def conversation(kept):
+        body = bare(kept["body"])
+        return [json.dumps(item, ensure_ascii=False) for item in body.get("messages") or body["input"]], body.get("tools"), body.get("system")
+
+    for before, after in zip(record, record[1:]):
+        (old, *old_rest), (new, *new_rest) = conversation(before), conversation(after)
+        for was, now in zip(old, new):
+            assert was == now, "the conversation was rewritten:\n%s\n%s" % (was[-900:], now[-900:])
+        assert len(new) >= len(old), "the conversation was cut"
+        assert not tools or new_rest == old_rest, "tools or system text were rewritten"
+
+
+def bare(value):
+    """Without the marks of the cache, which wander."""
+    if isinstance(value, dict):
+        return {key: bare(inner) for key, inner in value.items() if key != "cache_control"}
+    return [bare(inner) for inner in value] if isinstance(value, list) else value
 
 
 def main(title, scenarios, jobs=2):

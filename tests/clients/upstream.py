@@ -64,10 +64,11 @@ class Fault(Exception):
 
 
 class Cut(Exception):
-    """A reply that ends in its middle: with the connection, or in good order but without its last event."""
+    """A reply that ends in its middle: "cut" with the connection, "cut politely" in good order but without its last event,
+    "failed" with an event that says so."""
 
-    def __init__(self, reply, politely):
-        self.reply, self.politely = reply, politely
+    def __init__(self, reply, way):
+        self.reply, self.way = reply, way
 
 
 # ------------------------------------------------------------------------------------------------ the model's part
@@ -85,14 +86,17 @@ def put(talk, path, text, way=None):
     shell = "printf %%s '%s' > %s" % (text, path)
     ways = {
         "Write": lambda: {"file_path": path, "content": text},
+        "write": lambda: {"filePath": path, "content": text},
         "Bash": lambda: {"command": shell, "description": "Write the file"},
         "exec_command": lambda: {"cmd": shell},
         "apply_patch": lambda: {"input": "*** Begin Patch\n*** Add File: %s\n+%s\n*** End Patch\n" % (path, text)},
         # Codex's code mode: one free-form tool whose input is JavaScript.
         "exec": lambda: {"input": "const done = await tools.exec_command({cmd: %s});\ntext(done);\n" % json.dumps(shell)},
         "write_file": lambda: {"path": path, "text": text},
+        "Read": lambda: {"file_path": path},
+        "view_image": lambda: {"path": path},
     }
-    for want in [way] if way else ways:
+    for want in way or ways:
         for name in talk.tools:
             if name == want or re.fullmatch(r".*(__|\.|-)%s" % want, name):
                 return name, ways[want]()
@@ -101,12 +105,17 @@ def put(talk, path, text, way=None):
 
 def play(scenario, nonce, folder, talk, run, protocol):
     """The model: what it says next."""
+    if not talk.tools and any("Generate a title" in turn[1] for turn in talk.of("user")):
+        return Reply(("text", "A file"))  # opencode, beside its first turn
     asked = run.asked
     run.asked += 1
+    if asked > 20:
+        raise Fault(400, "invalid_request_error", None, "the script is over: this run asks for ever")
     final = Reply(("text", "All is done. FINAL-%s \u2713" % nonce))
     done = [turn[2] for turn in talk.since_user() if turn[0] == "result"]
     path = "%s/%s.txt" % (folder, nonce)
-    call = lambda number, name, arguments: ("call", "call_%s_%d" % (nonce, number), name, arguments)
+    calls = len(talk.of("call"))
+    call = lambda number, name, arguments: ("call", "call_%s_%d" % (nonce, calls + number), name, arguments)
     one = lambda way=None: call(1, *put(talk, path, "written by %s" % nonce, way))
 
     if scenario == "busy" and asked == 0:
@@ -114,6 +123,23 @@ def play(scenario, nonce, folder, talk, run, protocol):
         raise Fault(status, kind, None, "the servers are overloaded, try again")
     if scenario == "limited" and asked == 0:
         raise Fault(429, "rate_limit_error", "rate_limit_exceeded", "slow down", Retry_After="1")
+    if scenario == "hello":
+        return final
+    if scenario == "broken":
+        raise Cut(final, "cut politely" if asked % 2 else "cut")
+    if scenario == "object":
+        value = {"city": "Paris", "nonce": nonce}
+        if talk.schema:
+            return Reply(("text", json.dumps(value)))
+        # Some clients have a tool stand in for a schema.
+        return Reply(call(1, next(iter(talk.tools)), value))
+    if scenario in ("weather", "thinking"):
+        thought = [("reason", THOUGHT, PROOF)] if scenario == "thinking" else []
+        if done:
+            assert all("sunny" in text for text in done), done
+            return final
+        asks = [call(1, "get_weather", {"city": "Paris"}), call(2, "get_weather", {"city": "K\u00f6ln"})]
+        return Reply(*thought, ("text", "Let me look."), *asks)
     if scenario == "refused":
         raise Fault(400, "invalid_request_error", None, "the scripted refusal of %s" % nonce)
     if scenario == "overflow" and "SUMMARY-%s" % nonce not in talk.all_text():
@@ -128,19 +154,38 @@ def play(scenario, nonce, folder, talk, run, protocol):
             return summary(nonce, folder) if is_summary(talk) else Reply(one(), usage=(190000, 50))
         path = "%s/%s-2.txt" % (folder, nonce)
         return final if done else Reply(call(2, *put(talk, path, "after the summary")))
+    if scenario == "deferred":
+        # A tool is looked for first; what was found is called.
+        found = "CronList" if "ToolSearch" in talk.tools else "multi_agent_v1__close_agent"
+        if not done:
+            search = ("ToolSearch", {"query": "select:CronList"}) if "ToolSearch" in talk.tools else ("tool_search", {"query": "close agent"})
+            return Reply(("text", "I will look for a tool."), call(1, *search))
+        if len(done) == 1:
+            if found not in talk.tools:
+                raise Fault(400, "invalid_request_error", None, "%s is not offered: %s" % (found, sorted(talk.tools)))
+            return Reply(call(1, found, {} if found == "CronList" else {"target": "nobody"}))
+        return final
     if scenario == "cut" and asked in (0, 1):
-        raise Cut(Reply(("text", "I will write it. "), one()), politely=asked == 1)
+        raise Cut(Reply(("text", "I will write it. "), one()), "cut politely" if asked else "cut")
     if scenario == "cutlate" and done and asked in (1, 2):
-        raise Cut(final, politely=asked == 2)
+        raise Cut(final, "cut politely" if asked == 2 else "cut")
+    if scenario == "failed" and asked == 0:
+        raise Cut(Reply(("text", "I will write it. "), one()), "failed")
+    if scenario == "full":
+        return Reply(("text", "This is as far as it g"), full=True)
     if done:
         return final
     if scenario == "parallel":
         other = "%s/%s-b.txt" % (folder, nonce)
         return Reply(("text", "Both at once."), one(), call(2, *put(talk, other, "also by %s" % nonce)))
     if scenario == "reason":
-        return Reply(("reason", THOUGHT, PROOF), one())
+        return Reply(("reason", THOUGHT, PROOF), ("text", "I will write it."), one())
     if scenario == "patch":
-        return Reply(one("apply_patch"))
+        return Reply(one(["apply_patch"]))
+    if scenario == "picture":
+        return Reply(("text", "I will look."), call(1, *put(talk, "%s/%s.png" % (folder, nonce), "", ["Read", "view_image"])))
+    if scenario == "second":
+        return Reply(("reason", THOUGHT, PROOF), call(1, *put(talk, "%s/%s-2.txt" % (folder, nonce), "the second file")))
     return Reply(("text", "I will write it."), one())
 
 
@@ -195,16 +240,17 @@ class Handler(BaseHTTPRequestHandler):
         if not keys & {"Bearer " + UPSTREAM_KEY, UPSTREAM_KEY}:
             return fault(401, "authentication_error", None, "the gateway sent no key")
         talk = dialects.Talk(protocol, body)
-        told = re.search(r"RUN=(?!again)([a-z0-9]+)\.([a-z0-9]+) DIR=([^\s\"'`]+)", talk.all_text())
-        again = re.search(r"RUN=again\.([a-z0-9]+) DIR=([^\s\"'`]+)", talk.all_text())
+        # The last thing that was asked counts; a summary repeats it.
+        told = re.findall(r"RUN=(?!again)([a-z0-9]+)\.([a-z0-9]+) DIR=([^\s\"'`]+)", talk.all_text())
+        again = re.findall(r"RUN=again\.([a-z0-9]+) DIR=([^\s\"'`<]+)", talk.all_text())
         if not told and not again:
             return fault(400, "invalid_request_error", None, "no RUN= in the conversation")
-        nonce, folder = told.groups()[1:] if told else again.groups()
+        nonce, folder = told[-1][1:] if told else again[-1]
         with self.lock:
             run = self.runs.setdefault(nonce, Run())
         with run.lock:
             if told:
-                run.scenario = told.group(1)
+                run.scenario = told[-1][0]
             kept = {"path": self.path, "protocol": protocol, "body": body, "problems": talk.problems, "answer": "reply",
                     "turns": talk.turns, "tools": sorted(talk.tools)}
             run.requests.append(kept)
@@ -215,13 +261,15 @@ class Handler(BaseHTTPRequestHandler):
                 status, kind, code, message, fields = wrong.parts
                 return fault(status, kind, code, message, **fields)
             except Cut as cut:
-                kept["answer"] = "cut politely" if cut.politely else "cut"
+                kept["answer"] = cut.way
                 if not body.get("stream"):
                     self.close_connection = True
                     return None
                 events = dialects.write(protocol, cut.reply, True)
-                end = len(events) - (4 if protocol != "responses" else 5)
-                return self.stream(events[:end], cut.politely)
+                events = events[: len(events) - (4 if protocol != "responses" else 5)]
+                if cut.way == "failed":
+                    events.append(dialects.failure(protocol, "the scripted failure of %s" % nonce))
+                return self.stream(events, cut.way != "cut")
         whole = dialects.write(protocol, reply, bool(body.get("stream")))
         return self.stream(whole, True) if body.get("stream") else self.answer(200, whole)
 

@@ -68,6 +68,21 @@ fn a_turn_of_codex_is_folded_into_messages() {
     );
 }
 
+/// Seen with Codex, whose agents' tools are deferred: the model was told names that it could not call.
+#[test]
+fn found_tools_are_told_by_the_names_that_can_be_called() {
+    let messages = messages(
+        r#"{"role":"user","content":"x"},
+        {"type":"tool_search_call","call_id":"c","execution":"client","arguments":{"query":"q"},"status":"completed"},
+        {"type":"tool_search_output","call_id":"c","execution":"client","status":"completed","tools":[{"type":"namespace","name":"agents","tools":[
+            {"type":"function","name":"spawn","parameters":{"type":"object"}},{"type":"function","name":"wait","parameters":{"type":"object"}}]}]}"#,
+    );
+    assert_eq!(
+        messages[2]["content"],
+        "[tools loaded: agents__spawn, agents__wait]"
+    );
+}
+
 #[test]
 fn typed_calls_and_their_outputs_become_functions() {
     let messages = messages(

@@ -141,7 +141,11 @@ fn case_24_an_overload_in_the_stream() {
     let (out, _) = check_stream(&cx(Responses, Messages), &sse(&[START, error]));
     let response = last_response(&out);
     assert_eq!(response["status"], "failed");
-    assert_eq!(response["error"]["code"], "server_is_overloaded");
+    // Seen with Codex: it repeats the turn on this code, and gives up on server_is_overloaded.
+    assert_eq!(
+        response["error"],
+        json!({"code":"server_error","message":"Overloaded"})
+    );
 }
 
 #[test]

@@ -116,6 +116,9 @@ pub fn ended(finish: &Finish<'_>) -> (&'static str, Option<&'static str>) {
 pub fn failure(error: &Error) -> (&'static str, Cow<'_, str>) {
     let (_, code) = openai_words(error);
     let code = match code {
+        // Codex 0.169 ends the turn on server_is_overloaded inside a stream, and repeats it on this one: an overload passes.
+        // It is also what the SDKs' types know.
+        _ if error.kind == Kind::Overloaded => "server_error",
         Some(code) => code,
         None if error.blame == Blame::Client => "invalid_prompt",
         None => "server_error",

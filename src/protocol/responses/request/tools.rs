@@ -4,6 +4,7 @@
 use super::fields::{flag, get, optional, required, says};
 use crate::error::Error;
 use crate::protocol::adapt::{refuse, wrong};
+use crate::protocol::ids::flat_name;
 use crate::protocol::neutral::{Builtin, Choice, Request, Tool, ToolKind, ToolName, WebSearch};
 use crate::protocol::take;
 use crate::protocol::text::Text;
@@ -31,7 +32,11 @@ pub fn read<'a>(tools: Elements<'a>, path: &str, request: &mut Request<'a>) -> R
     Ok(())
 }
 
-/// Reads tools that an item brings: those the request has already win. Answers the names it listed.
+/// The longest name that every vendor takes.
+const TOLD_NAME_MAX: usize = 64;
+
+/// Reads tools that an item brings: those the request has already win. Answers the names it listed, as the upstream's model
+/// may call them: the model reads this list.
 pub fn more<'a>(raw: Raw<'a>, path: &str, request: &mut Request<'a>) -> Result<String, Error> {
     let mut found = Vec::new();
     list(take::as_array(raw, path)?, path, None, &mut found)?;
@@ -40,7 +45,12 @@ pub fn more<'a>(raw: Raw<'a>, path: &str, request: &mut Request<'a>) -> Result<S
         if !names.is_empty() {
             names.push_str(", ");
         }
-        names.push_str(&tool.name.decode());
+        let namespace = tool.namespace.as_ref().map(Text::decode);
+        names.push_str(&flat_name(
+            namespace.as_deref(),
+            &tool.name.decode(),
+            TOLD_NAME_MAX,
+        ));
         let known = request
             .tools
             .iter()
