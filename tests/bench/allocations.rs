@@ -1,7 +1,6 @@
 //! How often the gateway asks the allocator on its way: per forwarded request of 1 KB and per relayed event of a stream.
 //! The gateway runs in this process, on one worker thread whose allocations alone are counted. The counter and the input
 //! are tested before anything is printed. `cargo bench --bench allocations`.
-#![allow(unsafe_code)] // GlobalAlloc is unsafe by nature; it forwards to the system's allocator
 
 use llm_wrapper::gateway::App;
 use llm_wrapper::gateway::admin::{Admin, Keeping};
@@ -9,8 +8,6 @@ use llm_wrapper::gateway::live::Live;
 use llm_wrapper::log::{self, Level};
 use llm_wrapper::net::buffer::Budget;
 use llm_wrapper::net::server::{self, Shared};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,42 +15,9 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
-struct Counting;
-
-thread_local! {
-    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
-}
-static COUNT: AtomicU64 = AtomicU64::new(0);
-static BYTES: AtomicU64 = AtomicU64::new(0);
-
-fn count(bytes: usize) {
-    if IS_WORKER.try_with(Cell::get).unwrap_or(false) {
-        COUNT.fetch_add(1, Ordering::SeqCst);
-        BYTES.fetch_add(bytes as u64, Ordering::SeqCst);
-    }
-}
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        unsafe { System.alloc_zeroed(layout) }
-    }
-    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
-        unsafe { System.realloc(old, layout, size) }
-    }
-    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(old, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+#[path = "counting.rs"]
+mod counting;
+use counting::{BYTES, COUNT, IS_WORKER};
 
 /// Requests and events before counting begins: free lists fill, tables grow.
 const WARM_UP: usize = 200;
