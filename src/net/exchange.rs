@@ -196,11 +196,6 @@ impl Exchange {
         self.broken
     }
 
-    /// Whether the client speaks HTTP/1.0 and cannot be streamed to in chunks.
-    pub fn is_http10(&self) -> bool {
-        self.version == Version::Http10
-    }
-
     /// The two things a wait on an upstream needs: a future that is ready once the client has left, and the alarm.
     pub fn waiting(&mut self) -> (impl Future<Output = ()> + '_, &mut Alarm) {
         (gone(&self.stream), &mut self.alarm)
