@@ -19,16 +19,28 @@ pub struct Searched {
 /// A line feed without a carriage return before it is refused here (http.md 3: bare LF nowhere).
 pub fn find_end(input: &[u8], searched: &mut Searched) -> Result<Option<usize>, Fault> {
     let mut at = searched.to;
-    while let Some(offset) = find_line_feed(&input[at..]) {
-        let lf = at + offset;
-        if lf == 0 || input[lf - 1] != b'\r' {
-            return Err(Fault::bad("a line of the head ends in a bare line feed"));
+    while at < input.len() {
+        let before = at.saturating_sub(2);
+        if let Some(window) = input[before..].first_chunk()
+            && at >= 2
+            && !decides(window)
+        {
+            at += BLOCK;
+            continue;
         }
-        if lf >= 3 && input[lf - 2] == b'\n' {
-            searched.to = lf + 1;
-            return Ok(Some(lf + 1));
+        let block = at + BLOCK.min(input.len() - at);
+        while let Some(offset) = input[at..block].iter().position(|&b| b == b'\n') {
+            let lf = at + offset;
+            if lf == 0 || input[lf - 1] != b'\r' {
+                return Err(Fault::bad("a line of the head ends in a bare line feed"));
+            }
+            if lf >= 3 && input[lf - 2] == b'\n' {
+                searched.to = lf + 1;
+                return Ok(Some(lf + 1));
+            }
+            at = lf + 1;
         }
-        at = lf + 1;
+        at = block;
     }
     searched.to = input.len();
     if input.len() > HEAD_BYTES_MAX {
@@ -40,20 +52,18 @@ pub fn find_end(input: &[u8], searched: &mut Searched) -> Result<Option<usize>, 
     Ok(None)
 }
 
-/// Where the first line feed is, looked for in words of eight bytes.
-fn find_line_feed(input: &[u8]) -> Option<usize> {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    let (words, rest) = input.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word) ^ (LOW * b'\n' as u64);
-        // The lowest bit that is set marks the first byte that is zero now; higher ones may be wrong.
-        let zeros = word.wrapping_sub(LOW) & !word & (LOW << 7);
-        if zeros != 0 {
-            return Some(8 * at + zeros.trailing_zeros() as usize / 8);
-        }
+/// Bytes that are looked at together.
+const BLOCK: usize = 32;
+
+/// Whether a line feed of the block that `window` ends with may be bare or end the head: one that closes a line of the
+/// head, as nearly all do, is none of both. Without branches, so that it becomes a few vector operations.
+fn decides(window: &[u8; 2 + BLOCK]) -> bool {
+    let mut found = 0;
+    for at in 0..BLOCK {
+        let plain = (window[at + 1] == b'\r') & (window[at] != b'\n');
+        found |= u8::from(window[at + 2] == b'\n') & u8::from(!plain);
     }
-    let offset = rest.iter().position(|&b| b == b'\n')?;
-    Some(8 * words.len() + offset)
+    found != 0
 }
 
 /// How many bytes of empty lines stand before a request line. More than a few are refused.
@@ -151,7 +161,8 @@ fn check_first_line(rest: &[u8], skip: usize, searched: &mut Searched) -> Result
         ));
     }
     let from = searched.to.saturating_sub(skip); // no line feed before this, or the line would be checked
-    let Some(lf) = find_line_feed(&rest[from..]).map(|offset| from + offset) else {
+    let found = rest[from..].iter().position(|&b| b == b'\n');
+    let Some(lf) = found.map(|offset| from + offset) else {
         if rest.len() > REQUEST_LINE_BYTES_MAX {
             return Err(Fault::new(
                 Kind::UriTooLong,

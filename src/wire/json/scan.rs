@@ -40,7 +40,7 @@ fn mark(block: &Block, test: impl Fn(u8) -> bool) -> u64 {
 /// Whether a byte passes `test`: a third of what [`mark`] costs.
 #[inline(always)]
 fn any(block: &Block, test: impl Fn(u8) -> bool) -> bool {
-    block.iter().fold(false, |any, &b| any | test(b))
+    block.iter().fold(0, |any, &b| any | u8::from(test(b))) != 0
 }
 
 /// Turns an 8 by 8 matrix of bits over: bit `k` of byte `j` becomes bit `j` of byte `k` (Hacker's Delight 7-3).
