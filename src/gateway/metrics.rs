@@ -5,7 +5,6 @@
 use super::admin::resident_bytes;
 use super::route::Route;
 use super::trace::Trace;
-use super::usage::Usage;
 use crate::net::{client, exchange::Exchange, pool};
 use crate::protocol::{Protocol, Warnings};
 use std::cell::RefCell;
@@ -126,24 +125,24 @@ impl Metrics {
     }
 
     /// Counts a request that has ended, if it was one for an upstream.
-    pub fn observe(&self, trace: &Trace, exchange: &Exchange) {
+    pub fn observe(&self, trace: &Trace, exchange: &Exchange, took: Duration) {
         let Some((client, to)) = trace.protocols() else {
             return;
         };
         let series = self.series(trace.route(), client, to);
         let class = usize::from(exchange.status() / 100).min(CLASSES.len() - 1);
         series.requests[class].fetch_add(1, Relaxed);
-        series.duration.observe(exchange.received_at().elapsed());
+        series.duration.observe(took);
         if let Some(after) = exchange.first_byte_after() {
             series.first_byte.observe(after);
         }
-        let Usage {
-            output,
-            cached,
-            reasoning,
-            ..
-        } = trace.usage.usage();
-        let counts = [trace.usage.usage().input_total(), output, cached, reasoning];
+        let usage = trace.usage.usage();
+        let counts = [
+            usage.input_total(),
+            usage.output,
+            usage.cached,
+            usage.reasoning,
+        ];
         for (counter, count) in series.tokens.iter().zip(counts) {
             if let Some(count) = count.filter(|count| *count > 0) {
                 counter.fetch_add(count, Relaxed);

@@ -12,7 +12,7 @@ use super::server::Patience;
 use super::{First, race};
 use crate::clock;
 use crate::error::{Error, Kind};
-use crate::wire::body::{Decoder, LAST_CHUNK, write_chunk};
+use crate::wire::body::{CHUNK_PREFIX_BYTES_MAX, CHUNK_SUFFIX, Decoder, LAST_CHUNK, chunk_prefix};
 use crate::wire::head::{
     Method, RequestHead, Version, write_field, write_number_field, write_status_line,
 };
@@ -274,9 +274,15 @@ impl Exchange {
                 }
                 self.out.extend(data);
             }
-            Sending::Chunked => self.out.append_with(|out| write_chunk(out, data)),
+            Sending::Chunked if !data.is_empty() => {
+                let mut room = [0; CHUNK_PREFIX_BYTES_MAX];
+                let at = chunk_prefix(data.len(), &mut room);
+                for part in [&room[at..], data, CHUNK_SUFFIX] {
+                    self.out.extend(part);
+                }
+            }
             Sending::UntilClose => self.out.extend(data),
-            Sending::Nothing | Sending::Whole | Sending::Broken => {}
+            Sending::Chunked | Sending::Nothing | Sending::Whole | Sending::Broken => {}
         }
         self.flush().await
     }
@@ -307,8 +313,8 @@ impl Exchange {
     }
 
     async fn flush(&mut self) -> Result<(), Gone> {
-        self.alarm.set(self.patience.stall);
         while !self.out.is_empty() && !self.broken {
+            self.alarm.set(self.patience.stall);
             let (stream, out) = (&self.stream, &mut self.out);
             let before = out.len();
             let written = self.alarm.within(poll_fn(|cx| match put(stream, out, &[]) {
@@ -319,7 +325,7 @@ impl Exchange {
                     .map(|ready| ready.map_err(|_| Gone)),
             }));
             match written.await {
-                Some(Ok(())) => self.alarm.set(self.patience.stall),
+                Some(Ok(())) => {}
                 Some(Err(Gone)) | None => self.broken = true,
             }
         }

@@ -491,7 +491,12 @@ pub fn validate(bytes: &[u8]) -> Result<(), Fault> {
 /// Decodes the inside of a string token: borrowed when it has no escapes, lone surrogates become U+FFFD.
 /// None: an escape is malformed.
 pub fn decode(inner: &str) -> Option<Cow<'_, str>> {
-    let Some(mut escape) = inner.find('\\') else {
+    const SHORT_BYTES_MAX: usize = 32; // a key, mostly: a search that has to be set up costs more
+    let found = match inner.len() {
+        ..SHORT_BYTES_MAX => inner.bytes().position(|b| b == b'\\'),
+        _ => inner.find('\\'),
+    };
+    let Some(mut escape) = found else {
         return Some(Cow::Borrowed(inner));
     };
     let mut out = String::with_capacity(inner.len());

@@ -33,8 +33,8 @@ pub const SIDE_BYTES_MAX: usize = 32 * 1024;
 pub const ALL_BYTES_MAX: usize = 4 << 20;
 /// A buffer larger than this is not used again.
 const RECYCLED_BYTES_MAX: usize = 4096;
-/// Records for reuse on each thread.
-const SPARES_MAX: usize = 8;
+/// Records for reuse on each thread: requests that end in one turn leave as many behind as begin in the next.
+const SPARES_MAX: usize = 32;
 /// Bytes of a request's target that are kept.
 const TARGET_BYTES_MAX: usize = 2048;
 /// Bytes of an error's sentence that are kept.
