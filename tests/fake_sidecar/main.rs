@@ -15,7 +15,8 @@ mod management;
 mod oauth;
 
 use config::Config;
-use std::net::TcpListener;
+use std::collections::HashMap;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -34,6 +35,8 @@ pub(crate) struct World {
     /// The listener is closed.
     pub(crate) ending: AtomicBool,
     pub(crate) in_flight: AtomicU64,
+    /// Connections that wait for a request; the end closes them at once.
+    pub(crate) idle: Mutex<HashMap<u64, TcpStream>>,
     pub(crate) bans: Mutex<management::Bans>,
     pub(crate) sessions: Mutex<oauth::Sessions>,
     pub(crate) memory: Mutex<accounts::Memory>,
@@ -156,6 +159,7 @@ fn main() {
         loaded: AtomicBool::new(false),
         ending: AtomicBool::new(false),
         in_flight: AtomicU64::new(0),
+        idle: Mutex::default(),
         bans: Mutex::default(),
         sessions: Mutex::default(),
         memory: Mutex::default(),
@@ -264,6 +268,9 @@ fn listen_to_signals(world: &Arc<World>) {
 fn end(world: &World) {
     journal::wait_for_output(); // a process that is stuck in its log does not end
     world.ending.store(true, Ordering::SeqCst);
+    for (_, connection) in world.idle.lock().expect("the connections").drain() {
+        let _ = connection.shutdown(Shutdown::Both);
+    }
     let since = Instant::now();
     while world.in_flight.load(Ordering::SeqCst) > 0 && since.elapsed() < Duration::from_secs(28) {
         std::thread::sleep(Duration::from_millis(10));
