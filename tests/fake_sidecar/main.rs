@@ -3,7 +3,7 @@
 //! is exit 141, the provider is itself (see `oauth.rs`), and no login mode.
 //!
 //! Knobs, all from the environment: FAKE_VERSION, FAKE_START_DELAY_MS, FAKE_LOAD_DELAY_MS, FAKE_CRASH_AFTER_MS,
-//! FAKE_EXIT_CODE, FAKE_HANG_HEALTH, FAKE_IGNORE_SIGTERM, FAKE_LOG_FLOOD, FAKE_OAUTH, FAKE_QUOTA, FAKE_RECORD,
+//! FAKE_DRIP_MS, FAKE_EXIT_CODE, FAKE_HANG_HEALTH, FAKE_IGNORE_SIGTERM, FAKE_LOG_FLOOD, FAKE_OAUTH, FAKE_QUOTA, FAKE_RECORD,
 //! FAKE_PROVIDER_PAGE.
 
 mod accounts;
@@ -57,7 +57,7 @@ pub(crate) fn knob(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn knob_ms(name: &str) -> Option<Duration> {
+pub(crate) fn knob_ms(name: &str) -> Option<Duration> {
     Some(Duration::from_millis(
         knob(name)?.parse().expect("a number of milliseconds"),
     ))

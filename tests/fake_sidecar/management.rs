@@ -414,7 +414,7 @@ fn patch_fields(world: &World, request: &Request) -> Response {
     }
 }
 
-/// Asks a provider, that is itself, on an account's behalf. FAKE_QUOTA: ok, 401, 429, 500, html or offline.
+/// Asks a provider, that is itself, on an account's behalf. FAKE_QUOTA: ok, 401, 429, 500, html, offline or slow (a second).
 fn api_call(world: &World, request: &Request) -> Response {
     let Some(Value::Object(body)) = request.json() else {
         return error(400, "invalid body");
@@ -443,11 +443,14 @@ fn api_call(world: &World, request: &Request) -> Response {
         None => authorization.to_owned(),
     };
     let mode = knob("FAKE_QUOTA").unwrap_or("ok".into());
+    if mode == "slow" {
+        std::thread::sleep(Duration::from_secs(1));
+    }
     let (status, answer) = match mode.as_str() {
         "offline" => return error(502, "request failed"),
         "html" => (200, "<html>busy</html>".to_owned()),
-        "ok" if sent.contains("$TOKEN$") || sent == "Bearer " => (401, json!({"error": "bad token"}).to_string()),
-        "ok" => match text("url") {
+        "ok" | "slow" if sent.contains("$TOKEN$") || sent == "Bearer " => (401, json!({"error": "bad token"}).to_string()),
+        "ok" | "slow" => match text("url") {
             "https://api.anthropic.com/api/oauth/usage" => (
                 200,
                 json!({"five_hour": {"utilization": 12.5, "resets_at": accounts::in_hours(3)}, "seven_day": {"utilization": 80.0, "resets_at": accounts::in_hours(4 * 24)}, "seven_day_sonnet": null, "seven_day_opus": {"utilization": 0.0, "resets_at": null}}).to_string(),

@@ -436,7 +436,9 @@ const SLOW: &str =
 
 #[test]
 fn one_that_is_ending_is_a_503_with_the_reason_and_the_next_one_answers() {
-    let start = build(&fake(), &[], &format!("{UPSTREAMS}{SLOW}"));
+    // Its stream takes some seven seconds.
+    let knobs = [("FAKE_DRIP_MS", "25")];
+    let start = build(&fake(), &knobs, &format!("{UPSTREAMS}{SLOW}"));
     add_account(start.folder(), "claude", "a@b.c");
     let bed = Bed::of(start);
     bed.wait_for_state("ready");
@@ -479,7 +481,7 @@ fn one_that_is_ending_is_a_503_with_the_reason_and_the_next_one_answers() {
     // Asked for while it ends, its accounts are those of the files.
     let status = bed.get("/api/cli-proxy-api/status");
     assert_eq!(status["providers"]["claude"]["account_count"], json!(1));
-    let (rest, _) = stream.read_to_end_within(PATIENCE);
+    let (rest, _) = stream.read_to_end_within(2 * PATIENCE);
     assert!(rest.ends_with(b"0\r\n\r\n"), "what had begun is whole");
     poll("the next one", PATIENCE, || {
         let [.., (path, body)] = questions("slow", false);
@@ -937,7 +939,7 @@ fn it_runs_when_an_upstream_needs_it_and_accounts_are_shown_when_it_does_not() {
     assert!(is_alive(pid));
     bed.gateway.edit_config(&before);
     bed.wait_for_state("stopped");
-    assert!(!is_alive(pid));
+    poll("its end", PATIENCE, || (!is_alive(pid)).then_some(()));
 }
 
 #[test]
