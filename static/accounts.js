@@ -5,15 +5,15 @@ const ACCOUNTS_EVERY_MS = 4000;
 const QUOTA_EVERY_MS = 300000;
 const offers = {}; // account's name → {open, models, error}
 
-/** Everything there is to know, at the first look and whenever the user asks for it. */
+/** Everything there is to know: at the first look, after each change, and whenever the user asks for it. */
 async function loadAccounts() {
-  const known = (state.accounts ??= {});
-  if (known.loading) return;
-  known.loading = true;
-  schedule();
+  (state.accounts ??= {}).quota_at = 0;
+  await followAccounts();
+}
+async function followAccounts() {
   await askAccounts();
-  await askQuota();
-  known.loading = false;
+  schedule();
+  if (Date.now() - (state.accounts.quota_at ?? 0) > QUOTA_EVERY_MS) await askQuota();
   schedule();
 }
 
@@ -38,9 +38,9 @@ const serves = () => ['ready', 'external'].includes(state.accounts?.sidecar?.sta
 /** What is left of each allowance. The providers are asked, so not at every look, and only where somebody is logged in. */
 async function askQuota() {
   const known = state.accounts;
-  const asked = Object.values(OAUTH).some(({ provider }) => known.providers?.[provider]?.accounts?.length);
+  const anybody = Object.values(OAUTH).some(({ provider }) => known.providers?.[provider]?.accounts?.length);
   known.quota_at = Date.now();
-  if (!asked || !serves()) return;
+  if (!anybody || !serves()) return;
   try {
     const [quota] = await ask('GET', 'api/cli-proxy-api/quota');
     Object.assign(known, { quota: quota.providers ?? {}, quota_error: '' });
@@ -49,14 +49,12 @@ async function askQuota() {
   }
 }
 
+let following = false;
 setInterval(async () => {
-  const known = state.accounts;
-  if (!known?.providers || known.loading || document.hidden || state.view !== 'upstreams' || !state.session?.authenticated || !state.config?.upstreams.some(isOauth)) return;
-  known.loading = true;
-  await askAccounts();
-  if (Date.now() - known.quota_at > QUOTA_EVERY_MS) await askQuota();
-  known.loading = false;
-  schedule();
+  if (following || !state.accounts || document.hidden || state.view !== 'upstreams' || !state.session?.authenticated || !state.config?.upstreams.some(isOauth)) return;
+  following = true;
+  await followAccounts();
+  following = false;
 }, ACCOUNTS_EVERY_MS);
 
 function accountPart(upstream) {

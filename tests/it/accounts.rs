@@ -310,6 +310,7 @@ fn nothing_of_the_clients_own_reaches_the_sidecar_but_what_it_needs_does() {
 fn parameters_warnings_and_errors_are_those_of_any_upstream() {
     let aliases = "aliases:
   - {alias: set, target_model: claude-sonnet-5, upstream: claude, param_overrides: [{key: max_tokens, value: 77, mode: override}]}
+  - {alias: low, target_model: gpt-5.6, upstream: codex, param_overrides: [{key: reasoning, value: {effort: low}, mode: default}]}
   - {alias: bad, target_model: err-429, upstream: claude}
   - {alias: worse, target_model: err-500, upstream: codex}
   - {alias: cut, target_model: cut-gpt-5.6, upstream: codex}
@@ -327,6 +328,18 @@ fn parameters_warnings_and_errors_are_those_of_any_upstream() {
         serde_json::from_str(asked[0]["body"].as_str().expect("a body")).expect("JSON");
     assert_eq!(sent["max_tokens"], json!(77));
     assert!(sent.get("temperature").is_none(), "{sent}");
+    // A Codex account takes no temperature either, and its parameters are those of Responses, whoever asks.
+    let body = r#"{"model":"low","temperature":0.5,"messages":[{"role":"user","content":"hi"}]}"#;
+    let reply = bed.gateway.post(CHAT, body).expect(200);
+    let warnings = reply.header("x-llm-wrapper-warnings").unwrap_or_default();
+    assert!(warnings.contains("temperature"), "{warnings}");
+    for (path, body) in questions("low", false) {
+        bed.gateway.post(path, &body).expect(200);
+        let asked = bed.asked();
+        let last = asked.last().expect("a request")["body"].as_str();
+        let sent: Value = serde_json::from_str(last.expect("a body")).expect("JSON");
+        assert_eq!(sent["reasoning"]["effort"], json!("low"), "{path}: {sent}");
+    }
     for (model, status) in [("bad", 429), ("worse", 500)] {
         for (path, body) in questions(model, false) {
             let reply = bed.gateway.post(path, body).expect(status);

@@ -316,6 +316,20 @@ fn on_the_same_machine_the_browser_finishes_the_login_unless_its_port_is_taken()
             email_of(&end_of(&sidecar, "up", &started.state).await),
             "alice@example.com"
         );
+        // One that should finish by itself may be pasted all the same: the browser was on another machine.
+        let started = sidecar
+            .login("up", Provider::Codex, true)
+            .await
+            .expect("a login");
+        let address = landing(Provider::Codex, "bob", &started.state);
+        sidecar
+            .complete(Provider::Codex, &address)
+            .await
+            .expect("taken");
+        assert_eq!(
+            email_of(&end_of(&sidecar, "up", &started.state).await),
+            "bob@example.com"
+        );
         sidecar.shutdown().await;
     });
 }
