@@ -561,7 +561,10 @@ pub(super) async fn send(
         timeouts: upstream.timeouts,
         retry: upstream.retry,
     };
-    let answer = client::send(&call, alarm).await?;
+    let answer = match client::send(&call, alarm).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(Box::pin(app.explain(sidecar.as_ref(), error)).await),
+    };
     match answer.head.status {
         // 304 is no redirect, and 300, 305 and 306 name no one place to go.
         301..=303 | 307 | 308 => Err(redirect(upstream, &answer)),

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The WebUI in Debian's Chromium, through Playwright; pinned, kept in target/browser. Uses the Python and the SDKs of
-# tests/sdk/run.sh for the lines that the page offers to paste. Arguments go to webui.py: words of test names.
+# tests/sdk/run.sh for the lines that the page offers to paste. Arguments, words of test names, go to accounts.py and webui.py.
 set -eu
 cd "$(dirname "$0")/../.."
 room=$(pwd)/target/browser
@@ -19,4 +19,5 @@ if [ "$(cat "$room/pins" 2>/dev/null)" != "$playwright $axe" ]; then
     echo "$playwright $axe" > "$room/pins"
 fi
 [ -x "${BINARY:-target/debug/llm-wrapper}" ] || cargo build --quiet
+cargo build --quiet --example fake-cliproxyapi && "$room/venv/bin/python" tests/browser/accounts.py "$@"
 exec "$room/venv/bin/python" tests/browser/webui.py "$@"

@@ -711,61 +711,6 @@ def below_a_path_of_a_proxy(room):
     server.shutdown()
 
 
-def accounts_log_in_and_show_their_quota(room):
-    """The sidecar's part is played here: its answers have the shapes of the management API."""
-    config = two(room.base)
-    config["upstreams"].append({"name": "my claude", "base_url": "https://api.anthropic.com", "auth": {"type": "anthropic_oauth"}})
-    gateway = room.gateway(config)
-    context = room.context()
-    said, logged_in = [], []
-
-    def play(route, request):
-        path = request.url.split("/api/")[1]
-        if path == "cli-proxy-api/status":
-            accounts = [{"email": "me@example.com <b>", "status": "active", "expiresAt": "", "lastRefresh": ""}] if logged_in else []
-            return route.fulfill(json={"providers": {"claude": {"account_count": len(accounts), "accounts": accounts}}})
-        if path == "cli-proxy-api/quota":
-            windows = [{"id": "five_hour", "label": "5h", "used_percent": 41.5, "remaining_percent": 58.5, "reset_at": "+3600s", "exhausted": False},
-                       {"id": "weekly", "label": "7d", "used_percent": 100, "remaining_percent": 0, "reset_at": "2099-01-01T00:00:00Z", "exhausted": True}]
-            quota = [{"provider": "claude", "name": "x", "email": "me@example.com <b>", "status": "exhausted", "windows": windows, "plan_type": "max"}]
-            return route.fulfill(json={"providers": {"claude": {"account_count": 1, "accounts": quota}}})
-        said.append((request.method, path, request.post_data))
-        if path.startswith("cli-proxy-api/login/"):
-            return route.fulfill(json={"auth_url": "https://claude.example/authorize?state=1", "provider": "claude", "device_code": None, "manual": True})
-        if path.startswith("cli-proxy-api/complete-login/"):
-            if "state=1" not in request.post_data:
-                return route.fulfill(status=400, json={"error": "no login with that state is pending"})
-            logged_in.append(1)
-            return route.fulfill(json={"success": True, "message": "ok"})
-        logged_in.clear()
-        return route.fulfill(json={"success": True, "removed": 1})
-
-    for path in ("**/api/cli-proxy-api/**", "**/api/auth/**"):
-        context.route(path, play)
-    page = room.tab(gateway, "upstreams", context=context)
-    card = page.get_by_role("region", name="my claude")
-    expect(card).to_contain_text("No account is logged in")
-    card.get_by_role("button", name="Log in to Claude").click()
-    link = page.get_by_role("link", name="Open the login page")
-    expect(link).to_have_attribute("href", "https://claude.example/authorize?state=1")
-    assert link.get_attribute("rel") == "noopener noreferrer"
-    field = page.get_by_label("Paste the whole address")
-    field.fill("http://localhost:54545/callback?code=a&state=2")
-    page.get_by_role("button", name="Finish login").click()
-    expect(page.locator(".form-error").first).to_contain_text("no login with that state")
-    field.fill("http://localhost:54545/callback?code=a&state=1")
-    page.get_by_role("button", name="Finish login").click()
-    expect(card).to_contain_text("me@example.com <b>")
-    expect(card.locator("meter")).to_have_count(2)
-    expect(card).to_contain_text("used up")
-    expect(card).to_contain_text("in 1 hr")
-    card.get_by_role("button", name="Log out").click()
-    page.locator("dialog[open]").get_by_role("button", name="Log out").click()
-    expect(card).to_contain_text("No account is logged in")
-    assert [entry[:2] for entry in said] == [("POST", "cli-proxy-api/login/my%20claude"), ("POST", "cli-proxy-api/complete-login/my%20claude"),
-                                             ("POST", "cli-proxy-api/complete-login/my%20claude"), ("DELETE", "auth/token/my%20claude")], said
-
-
 # ------------------------------------------------------------------------------------------------ names, looks, access
 def hostile_names_stay_names(room):
     gateway = room.gateway(stage.crowd(room.base))
@@ -974,7 +919,7 @@ TESTS = [login_by_address_and_by_key, a_stranger_sees_the_page_and_no_data, the_
          an_alias_keeps_the_types_of_its_values, editing_an_auto_alias_keeps_its_source_only_if_it_stays_the_same, the_filter_finds_and_the_keyboard_gets_there,
          a_key_is_shown_once, a_request_is_seen_live_and_opens_to_four_sides, the_playground_speaks_all_three_protocols, the_playground_offers_a_tool_and_can_stop,
          theme_and_language_are_kept, a_broken_file_is_told_with_its_path, two_tabs_save_at_once, the_server_goes_away_and_comes_back, below_a_path_of_a_proxy,
-         accounts_log_in_and_show_their_quota, hostile_names_stay_names, nothing_is_wider_than_a_phone, nothing_jumps_while_loading, reduced_motion_stands_still, axe_finds_nothing_serious,
+         hostile_names_stay_names, nothing_is_wider_than_a_phone, nothing_jumps_while_loading, reduced_motion_stands_still, axe_finds_nothing_serious,
          pasted_lines_run, every_word_is_in_both_languages]
 
 
