@@ -2,6 +2,7 @@
 
 mod chat_messages;
 mod chat_responses;
+mod corners;
 mod laws;
 mod messages_chat;
 mod messages_responses;

@@ -47,7 +47,7 @@ pub fn write(
                 });
             }
         }
-        reasoning::write(request, caps, m, warnings);
+        reasoning::write(request, target, m, warnings);
         for (name, value) in [
             ("temperature", request.temperature),
             ("top_p", request.top_p),
