@@ -99,15 +99,15 @@ pub(super) fn stops(request: &mut Request<'_>, to: Protocol, caps: &Caps) -> Vec
         .collect()
 }
 
-/// The output limit, within what the model takes.
+/// The output limit, within what the model takes. Answers the one that was asked for, if it had to be raised.
 pub(super) fn limit(
     request: &mut Request<'_>,
     to: Protocol,
     caps: &Caps,
     warnings: &mut Warnings,
-) -> Result<(), Error> {
+) -> Result<Option<u64>, Error> {
     let Some(Named { field, value }) = request.limit else {
-        return Ok(());
+        return Ok(None);
     };
     if value == 0 {
         return Err(if request.from == Protocol::Messages {
@@ -132,7 +132,7 @@ pub(super) fn limit(
         field,
         value: limit.max(least),
     });
-    Ok(())
+    Ok((limit < least).then_some(limit))
 }
 
 fn lose(field: &mut Option<Raw<'_>>, name: &str, warnings: &mut Warnings) {

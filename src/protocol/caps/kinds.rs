@@ -15,6 +15,17 @@ impl Caps {
             vendor,
             ..Caps::default()
         };
+        let base = match vendor {
+            // Whoever's model it is, it is asked in one way.
+            Vendor::OpenRouter => Caps {
+                toggle: Toggle::OpenRouter,
+                reasoning_field_in: ReasoningField::Details,
+                top_k: true,
+                system_parts: true,
+                ..base
+            },
+            _ => base,
+        };
         let model = model
             .rsplit('/')
             .next()
@@ -111,9 +122,6 @@ impl Caps {
             },
             Vendor::OpenRouter => Caps {
                 reasoning: ReasoningStyle::Toggle,
-                toggle: Toggle::OpenRouter,
-                reasoning_field_in: ReasoningField::Details,
-                top_k: true,
                 ..base
             },
             Vendor::Vllm | Vendor::Sglang => Caps {

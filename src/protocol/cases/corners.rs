@@ -1,7 +1,10 @@
 //! Corners of the tables of protocols.md 5 and 6 that no numbered case names.
 
 use crate::error::{Error, Kind};
-use crate::protocol::{Caps, Protocol, convert_request};
+use crate::protocol::testing::{chat_lines, chat_stream, check_stream, cx, delta, finish, made};
+use crate::protocol::{
+    Caps, Context, Protocol, Translator, Warnings, convert_request, convert_response,
+};
 use Protocol::{Chat, Messages, Responses};
 
 /// What the upstream gets, and the warnings.
@@ -277,4 +280,264 @@ fn a_name_too_long_for_openai_is_its_digest() {
     assert_eq!(rest.find('"'), Some(64), "{body}");
     let (body, _) = chat(Responses, &openai, r#""user":"short""#).unwrap();
     assert!(body.contains(r#""safety_identifier":"short""#), "{body}");
+}
+
+#[test]
+fn an_end_nobody_documents_is_named_whole_and_streamed() {
+    let whole = r#"{"id":"c","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"tired"}]}"#;
+    let mut warnings = Warnings::default();
+    let cx = cx(Messages, Chat);
+    let body = convert_response(
+        Chat,
+        Messages,
+        &cx,
+        &made(),
+        whole.as_bytes(),
+        &mut warnings,
+    );
+    assert!(
+        String::from_utf8(body.unwrap())
+            .unwrap()
+            .contains(r#""stop_reason":"end_turn""#)
+    );
+    assert_eq!(warnings.header().unwrap(), "finish_reason:unknown");
+    let mut stream = Translator::new(Chat, Messages, cx, made());
+    let frames = chat_stream(&[&delta(r#"{"content":"a"}"#), &finish("tired")]);
+    let mut out = Vec::new();
+    stream.feed(frames.as_bytes(), &mut out).unwrap();
+    stream.finish(&mut out).unwrap();
+    assert_eq!(stream.warnings().header().unwrap(), "finish_reason:unknown");
+    let paused = r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"a"}],"stop_reason":"pause_turn","usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let mut warnings = Warnings::default();
+    let cx = self::cx(Chat, Messages);
+    let body = convert_response(
+        Messages,
+        Chat,
+        &cx,
+        &made(),
+        paused.as_bytes(),
+        &mut warnings,
+    );
+    assert!(
+        String::from_utf8(body.unwrap())
+            .unwrap()
+            .contains(r#""finish_reason":"length""#)
+    );
+    assert_eq!(warnings.header().unwrap(), "stop_reason:paused");
+}
+
+#[test]
+fn a_refusal_that_is_only_explained_is_said_in_each_protocol() {
+    let whole = r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":"refusal","stop_details":{"type":"refusal","category":"x","explanation":"not that"},"usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let answered = |client: Protocol| {
+        let mut warnings = Warnings::default();
+        let cx = cx(client, Messages);
+        let body = convert_response(
+            Messages,
+            client,
+            &cx,
+            &made(),
+            whole.as_bytes(),
+            &mut warnings,
+        );
+        String::from_utf8(body.unwrap()).unwrap()
+    };
+    let chat = answered(Chat);
+    assert!(
+        chat.contains(r#""content":null,"refusal":"not that""#)
+            && chat.contains(r#""finish_reason":"content_filter""#),
+        "{chat}"
+    );
+    let responses = answered(Responses);
+    assert!(
+        responses.contains(r#"[{"type":"refusal","refusal":"not that"}]"#)
+            && responses.contains(r#""incomplete_details":{"reason":"content_filter"}"#),
+        "{responses}"
+    );
+    let stream = sse(&[
+        r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"refusal","stop_sequence":null,"stop_details":{"type":"refusal","category":null,"explanation":"not that"}},"usage":{"output_tokens":1}}"#,
+        r#"{"type":"message_stop"}"#,
+    ]);
+    let told = check_stream(Messages, Chat, &cx(Chat, Messages), &stream);
+    assert!(
+        chat_lines(&told.out).contains(&r#"{"refusal":"not that"}"#.to_owned()),
+        "{}",
+        told.out
+    );
+    let told = check_stream(Messages, Responses, &cx(Responses, Messages), &stream);
+    assert!(
+        told.out.contains("event: response.refusal.done"),
+        "{}",
+        told.out
+    );
+}
+
+fn sse(frames: &[&str]) -> String {
+    frames
+        .iter()
+        .map(|frame| format!("data: {frame}\n\n"))
+        .collect()
+}
+
+#[test]
+fn an_answer_over_a_limit_too_low_for_the_upstream_ends_at_it() {
+    let caps = Caps::of("openai", "gpt-5.2");
+    let body = r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let asked = convert_request(Messages, Responses, &caps, "up", body.as_bytes()).unwrap();
+    assert!(
+        String::from_utf8(asked.body)
+            .unwrap()
+            .contains(r#""max_output_tokens":16"#)
+    );
+    let answer = |tokens: u64| {
+        let whole = format!(
+            r#"{{"id":"resp_1","object":"response","status":"completed","output":[{{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{{"type":"output_text","text":"a","annotations":[]}}]}}],"usage":{{"input_tokens":1,"output_tokens":{tokens},"total_tokens":{}}}}}"#,
+            tokens + 1
+        );
+        let mut warnings = Warnings::default();
+        let cx = &asked.context;
+        let body = convert_response(
+            Responses,
+            Messages,
+            cx,
+            &made(),
+            whole.as_bytes(),
+            &mut warnings,
+        );
+        let body = String::from_utf8(body.unwrap()).unwrap();
+        let (_, rest) = body.split_once(r#""stop_reason":""#).unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    assert_eq!(answer(1), "end_turn");
+    assert_eq!(answer(2), "max_tokens");
+}
+
+#[test]
+fn an_error_in_a_messages_stream_names_the_request() {
+    let mut cx = cx(Messages, Chat);
+    cx.request_id = "req_7".to_owned();
+    let stream = chat_stream(&[
+        &delta(r#"{"content":"a"}"#),
+        r#"{"error":{"message":"boom","code":503}}"#,
+    ]);
+    let told = check_stream(Chat, Messages, &cx, &stream);
+    assert!(
+        told.out.ends_with("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"boom\"},\"request_id\":\"req_7\"}\n\n"),
+        "{}",
+        told.out
+    );
+}
+
+fn openrouter() -> Caps {
+    let mut caps = Caps::of("openrouter", "anthropic/claude-opus-4-6");
+    caps.upstream = Some("or".into());
+    caps
+}
+
+/// The signature under which a Messages client keeps what OpenRouter's thought is proven by.
+fn openrouter_signature(details: &[&str]) -> String {
+    let mut cx = Context::bare(Messages, Chat, "anthropic/claude-opus-4-6", openrouter());
+    cx.include_usage = false;
+    let frames: Vec<String> = details.iter().map(|one| delta(one)).collect();
+    let mut frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+    let (text, end) = (delta(r#"{"content":"Hi"}"#), finish("stop"));
+    frames.extend([text.as_str(), end.as_str()]);
+    let told = check_stream(Chat, Messages, &cx, &chat_stream(&frames));
+    assert_eq!(told.error, None, "{}", told.out);
+    let (_, rest) = told
+        .out
+        .split_once(r#""signature_delta","signature":""#)
+        .unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[test]
+fn thoughts_come_back_to_openrouter_with_what_their_vendor_signed() {
+    let signature = openrouter_signature(&[
+        r#"{"content":"","reasoning":"Need ","reasoning_details":[{"type":"reasoning.text","text":"Need ","format":"anthropic-claude-v1","index":0}]}"#,
+        r#"{"content":"","reasoning":"both.","reasoning_details":[{"type":"reasoning.text","text":"both.","format":"anthropic-claude-v1","index":0}]}"#,
+        r#"{"content":"","reasoning_details":[{"type":"reasoning.text","signature":"EqQ","format":"anthropic-claude-v1","index":0}]}"#,
+    ]);
+    assert!(signature.starts_with("gw1.c."), "{signature}");
+    let turn = |signature: &str| {
+        format!(
+            r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":"a"}},{{"role":"assistant","content":[{{"type":"thinking","thinking":"Need both.","signature":"{signature}"}},{{"type":"text","text":"Hi"}}]}},{{"role":"user","content":"b"}}]}}"#
+        )
+    };
+    let details = |caps: &Caps, signature: &str| {
+        let body = turn(signature);
+        let model = "anthropic/claude-opus-4-6";
+        let done = convert_request(Messages, Chat, caps, model, body.as_bytes()).unwrap();
+        String::from_utf8(done.body).unwrap()
+    };
+    let body = details(&openrouter(), &signature);
+    assert!(
+        body.contains(r#""content":"Hi","reasoning_details":[{"type":"reasoning.text","format":"anthropic-claude-v1","index":0,"signature":"EqQ","text":"Need both."}]"#),
+        "{body}"
+    );
+    // Another upstream of that kind gets the text alone, and so does this one of a foreign thought.
+    let other = Caps {
+        upstream: Some("or-2".into()),
+        ..openrouter()
+    };
+    for body in [details(&other, &signature), details(&openrouter(), "EqQB")] {
+        assert!(
+            body.contains(r#""reasoning_details":[{"type":"reasoning.text","text":"Need both."}]"#),
+            "{body}"
+        );
+    }
+    // A server that takes raw thoughts in another field gets no proof of somebody else's.
+    let body = details(&Caps::default(), &signature);
+    assert!(
+        body.contains(r#""reasoning_content":"Need both.""#) && !body.contains("EqQ"),
+        "{body}"
+    );
+}
+
+#[test]
+fn a_whole_answer_of_openrouter_keeps_its_proof_too() {
+    let whole = r#"{"id":"c","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi","reasoning":"R","reasoning_details":[{"type":"reasoning.summary","summary":"R","format":"openai-responses-v1","index":0},{"type":"reasoning.encrypted","data":"gAAA","id":"rs_1","format":"openai-responses-v1","index":1}]},"finish_reason":"stop"}]}"#;
+    let cx = Context::bare(Responses, Chat, "openai/gpt-5.2", openrouter());
+    let mut warnings = Warnings::default();
+    let body = convert_response(
+        Chat,
+        Responses,
+        &cx,
+        &made(),
+        whole.as_bytes(),
+        &mut warnings,
+    );
+    let body = String::from_utf8(body.unwrap()).unwrap();
+    let (_, rest) = body.split_once(r#""encrypted_content":""#).unwrap();
+    let code = rest.split('"').next().unwrap();
+    let next = format!(
+        r#"{{"model":"m","input":[{{"role":"user","content":"a"}},{{"type":"reasoning","id":"rs_9","summary":[{{"type":"summary_text","text":"R"}}],"encrypted_content":"{code}"}},{{"role":"assistant","content":"Hi"}},{{"role":"user","content":"b"}}]}}"#
+    );
+    let done = convert_request(
+        Responses,
+        Chat,
+        &openrouter(),
+        "openai/gpt-5.2",
+        next.as_bytes(),
+    );
+    let body = String::from_utf8(done.unwrap().body).unwrap();
+    assert!(
+        body.contains(r#""reasoning_details":[{"type":"reasoning.summary","format":"openai-responses-v1","index":0,"summary":"R"},{"type":"reasoning.encrypted","data":"gAAA","id":"rs_1","format":"openai-responses-v1","index":1}]"#),
+        "{body}"
+    );
+}
+
+#[test]
+fn claude_behind_openrouter_is_asked_and_cached_in_openrouters_way() {
+    let body = r#"{"model":"m","max_tokens":9,"system":[{"type":"text","text":"S","cache_control":{"type":"ephemeral"}}],"thinking":{"type":"adaptive"},"output_config":{"effort":"high"},"messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"tool_use","id":"t1","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"r","cache_control":{"type":"ephemeral","ttl":"1h"}}]}]}"#;
+    let (body, warnings) = ask(Messages, Chat, &openrouter(), body).unwrap();
+    assert_eq!(warnings, "");
+    for part in [
+        r#""reasoning":{"effort":"high"}"#,
+        r#"{"role":"system","content":[{"type":"text","text":"S","cache_control":{"type":"ephemeral"}}]}"#,
+        r#"{"role":"tool","tool_call_id":"t1","content":[{"type":"text","text":"r","cache_control":{"type":"ephemeral","ttl":"1h"}}]}"#,
+    ] {
+        assert!(body.contains(part), "{part} in {body}");
+    }
 }

@@ -22,15 +22,9 @@ pub(super) fn write(
                 warnings.add(request.effort_field(), "unsupported");
             }
         }
-        ReasoningStyle::Toggle => {
-            let on = match (asked, request.thinking) {
-                (Some(effort), _) => effort != Effort::None,
-                (None, Some(_)) => true,
-                (None, None) => return,
-            };
-            toggle(request, caps, on, asked, m);
-        }
-        ReasoningStyle::Effort | ReasoningStyle::Adaptive | ReasoningStyle::Budget => {
+        ReasoningStyle::Effort | ReasoningStyle::Adaptive | ReasoningStyle::Budget
+            if caps.vendor != Vendor::OpenRouter =>
+        {
             let Some(wish) = asked else {
                 return;
             };
@@ -52,6 +46,14 @@ pub(super) fn write(
             if caps.vendor == Vendor::Groq && !target.model.contains("gpt-oss") {
                 m.str("reasoning_format", "parsed");
             }
+        }
+        _ => {
+            let on = match (asked, request.thinking) {
+                (Some(effort), _) => effort != Effort::None,
+                (None, Some(_)) => true,
+                (None, None) => return,
+            };
+            toggle(request, caps, on, asked, m);
         }
     }
 }
