@@ -443,7 +443,7 @@ fn openrouter_signature(details: &[&str]) -> String {
     let mut frames: Vec<&str> = frames.iter().map(String::as_str).collect();
     let (text, end) = (delta(r#"{"content":"Hi"}"#), finish("stop"));
     frames.extend([text.as_str(), end.as_str()]);
-    let told = check_stream(Chat, Messages, &cx, &chat_stream(&frames));
+    let told = check_stream(Chat, Messages, &cx, chat_stream(&frames));
     assert_eq!(told.error, None, "{}", told.out);
     let (_, rest) = told
         .out
@@ -540,4 +540,110 @@ fn claude_behind_openrouter_is_asked_and_cached_in_openrouters_way() {
     ] {
         assert!(body.contains(part), "{part} in {body}");
     }
+}
+
+#[test]
+fn an_answer_without_a_time_is_of_now() {
+    let whole = r#"{"id":"c","created":0,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]}"#;
+    let mut warnings = Warnings::default();
+    let cx = cx(Responses, Chat);
+    let body = convert_response(
+        Chat,
+        Responses,
+        &cx,
+        &made(),
+        whole.as_bytes(),
+        &mut warnings,
+    );
+    let body = String::from_utf8(body.unwrap()).unwrap();
+    assert!(body.contains(r#""created_at":1790000000"#), "{body}");
+    let whole = r#"{"id":"resp_1","created_at":0,"status":"completed","output":[]}"#;
+    let cx = self::cx(Chat, Responses);
+    let body = convert_response(
+        Responses,
+        Chat,
+        &cx,
+        &made(),
+        whole.as_bytes(),
+        &mut warnings,
+    );
+    let body = String::from_utf8(body.unwrap()).unwrap();
+    assert!(body.contains(r#""created":1790000000"#), "{body}");
+}
+
+#[test]
+fn budgets_below_what_claude_takes_are_raised_and_marks_on_nothing_vanish() {
+    let opus = Caps::of("anthropic", "claude-sonnet-4-5");
+    let small = r#""max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":500}"#;
+    let (body, _) = chat(Messages, &opus, small).unwrap();
+    assert!(body.contains(r#""budget_tokens":1024"#), "{body}");
+    let marked = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"","prompt_cache_breakpoint":{"mode":"explicit"}},{"type":"text","text":"Hi"}]}]}"#;
+    let (body, _) = ask(Chat, Messages, &opus, marked).unwrap();
+    assert!(
+        body.contains(r#""content":[{"type":"text","text":"Hi"}]"#),
+        "{body}"
+    );
+}
+
+#[test]
+fn documents_and_pictures_of_tools_reach_every_upstream() {
+    let body = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"tool_use","id":"t1","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":[{"type":"text","text":"two pages"},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBER"}},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBOR"}}]}]}]}"#;
+    let (chat, _) = ask(Messages, Chat, &Caps::default(), body).unwrap();
+    assert!(
+        chat.contains(r#"{"role":"tool","tool_call_id":"t1","content":"two pages\n[image returned, see next message]"},{"role":"user","content":[{"type":"text","text":"Image from tool call t1:"},{"type":"file","file":{"file_data":"data:application/pdf;base64,JVBER","filename":"document.pdf"}},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBOR"}}]}"#),
+        "{chat}"
+    );
+    let (openai, _) = ask(Messages, Responses, &Caps::of("openai", "gpt-5.2"), body).unwrap();
+    assert!(
+        openai.contains(r#""output":[{"type":"input_text","text":"two pages"},{"type":"input_file","filename":"document.pdf","file_data":"data:application/pdf;base64,JVBER"},{"type":"input_image","image_url":"data:image/png;base64,iVBOR","detail":"auto"}]"#),
+        "{openai}"
+    );
+}
+
+#[test]
+fn an_effort_and_a_summary_are_one_word_for_a_chat_server() {
+    let (body, warnings) = responses(
+        Chat,
+        &Caps::default(),
+        r#""reasoning":{"effort":"high","summary":"auto","context":"all_turns"},"text":{"verbosity":"low"},"client_metadata":{"a":"b"}"#,
+    )
+    .unwrap();
+    assert!(body.contains(r#""reasoning_effort":"high""#), "{body}");
+    assert!(
+        !body.contains("summary") && !body.contains("verbosity"),
+        "{body}"
+    );
+    assert_eq!(warnings, "");
+}
+
+#[test]
+fn a_thought_without_words_keeps_its_proof_through_a_chat_client() {
+    let whole = r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{"type":"thinking","thinking":"","signature":"EqQBSIG"},{"type":"tool_use","id":"t1","name":"f","input":{}}],"stop_reason":"tool_use","usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let cx = Context::bare(
+        Chat,
+        Messages,
+        "claude-opus-4-6",
+        Caps::of("anthropic", "claude-opus-4-6"),
+    );
+    let mut warnings = Warnings::default();
+    let body = convert_response(
+        Messages,
+        Chat,
+        &cx,
+        &made(),
+        whole.as_bytes(),
+        &mut warnings,
+    );
+    let answer: serde_json::Value = serde_json::from_slice(&body.unwrap()).unwrap();
+    let message = &answer["choices"][0]["message"];
+    let next = format!(
+        r#"{{"model":"m","messages":[{{"role":"user","content":"a"}},{message},{{"role":"tool","tool_call_id":"t1","content":"r"}}]}}"#
+    );
+    let (body, _) = ask(Chat, Messages, &cx.caps, &next).unwrap();
+    assert!(
+        body.contains(
+            r#"{"type":"thinking","thinking":"","signature":"EqQBSIG"},{"type":"tool_use""#
+        ),
+        "{body}"
+    );
 }

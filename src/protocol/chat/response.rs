@@ -85,7 +85,10 @@ pub fn read<'a>(
         start: Start {
             id: body.get("id").and_then(Text::of),
             model: body.get("model").and_then(Text::of),
-            created: body.get("created").and_then(Raw::as_u64),
+            created: body
+                .get("created")
+                .and_then(Raw::as_u64)
+                .filter(|&at| at > 0),
             tier: body.get("service_tier").and_then(Text::of),
         },
         blocks,
