@@ -272,14 +272,15 @@ impl Pass<'_> {
             request.parallel = None;
             return Ok(());
         }
-        if request.parallel == Some(false) && !self.caps.parallel_flag && self.to == Protocol::Chat
-        {
-            let field = match request.from {
-                Protocol::Messages => "tool_choice.disable_parallel_tool_use",
-                _ => "parallel_tool_calls",
-            };
-            warnings.add(field, "unsupported");
-            request.parallel = None;
+        if self.to == Protocol::Chat && !self.caps.parallel_flag {
+            // Said or not, such a server may make several calls; to some the field itself is an error.
+            if request.parallel.take() == Some(false) {
+                let field = match request.from {
+                    Protocol::Messages => "tool_choice.disable_parallel_tool_use",
+                    _ => "parallel_tool_calls",
+                };
+                warnings.add(field, "unsupported");
+            }
         }
         let Some(mut choice) = request.choice.take() else {
             return Ok(());

@@ -265,6 +265,24 @@ fn single_vendors_are_asked_in_their_own_way() {
     );
     let body = String::from_utf8(done.unwrap().body).unwrap();
     assert!(!body.contains("reasoning_format"), "{body}");
+    // Codex says it in each request; Gemini answers 400 to a field it does not know.
+    let both = |to: &Caps, parallel: bool| {
+        let tools =
+            format!(r#""tools":[{F}],"parallel_tool_calls":{parallel},"tool_choice":"required""#);
+        responses(Chat, to, &tools).unwrap()
+    };
+    let gemini = Caps::of("gemini", "gemini-3-pro");
+    let (body, warnings) = both(&gemini, true);
+    assert!(!body.contains("parallel"), "{body}");
+    assert_eq!(warnings, "");
+    let (body, warnings) = both(&gemini, false);
+    assert!(!body.contains("parallel"), "{body}");
+    assert_eq!(warnings, "parallel_tool_calls:unsupported");
+    let (body, _) = both(&Caps::of("mistral", "mistral-large"), true);
+    assert!(
+        body.contains(r#""tool_choice":"any","parallel_tool_calls":true"#),
+        "{body}"
+    );
     let kimi = Caps::of("kimi", "kimi-k2-0905-preview");
     let (body, warnings) = responses(Chat, &kimi, r#""temperature":1.7"#).unwrap();
     assert!(body.contains(r#""temperature":1,"#), "{body}");

@@ -71,7 +71,7 @@ pub fn write(
             }
         }
         messages.write(m);
-        tools::write(request, m);
+        tools::write(request, caps, m);
         format(&request.format, m);
         labels(request, target, m);
     });
