@@ -3,13 +3,24 @@
 use crate::error::{Error, Kind};
 use crate::protocol::testing::{chat_lines, chat_stream, check_stream, cx, delta, finish, made};
 use crate::protocol::{
-    Caps, Context, Protocol, Translator, Warnings, convert_request, convert_response,
+    Caps, Context, Converted, Protocol, Translator, Warnings, convert_request, convert_response,
 };
 use Protocol::{Chat, Messages, Responses};
 
+/// The whole conversion, for that model.
+fn convert(
+    from: Protocol,
+    to: Protocol,
+    caps: &Caps,
+    model: &str,
+    body: &str,
+) -> Result<Converted, Error> {
+    convert_request(from, to, caps, model, body.as_bytes())
+}
+
 /// What the upstream gets, and the warnings.
 fn ask(from: Protocol, to: Protocol, caps: &Caps, body: &str) -> Result<(String, String), Error> {
-    let done = convert_request(from, to, caps, "up", body.as_bytes())?;
+    let done = convert(from, to, caps, "up", body)?;
     let warnings = done.warnings.header().unwrap_or_default();
     Ok((String::from_utf8(done.body).unwrap(), warnings))
 }
@@ -256,13 +267,7 @@ fn single_vendors_are_asked_in_their_own_way() {
         "{body}"
     );
     let body = format!(r#"{{"model":"m","input":"Hi",{effort}}}"#);
-    let done = convert_request(
-        Responses,
-        Chat,
-        &groq,
-        "openai/gpt-oss-120b",
-        body.as_bytes(),
-    );
+    let done = convert(Responses, Chat, &groq, "openai/gpt-oss-120b", &body);
     let body = String::from_utf8(done.unwrap().body).unwrap();
     assert!(!body.contains("reasoning_format"), "{body}");
     // Codex says it in each request; Gemini answers 400 to a field it does not know.
@@ -402,7 +407,7 @@ fn sse(frames: &[&str]) -> String {
 fn an_answer_over_a_limit_too_low_for_the_upstream_ends_at_it() {
     let caps = Caps::of("openai", "gpt-5.2");
     let body = r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}"#;
-    let asked = convert_request(Messages, Responses, &caps, "up", body.as_bytes()).unwrap();
+    let asked = convert(Messages, Responses, &caps, "up", body).unwrap();
     assert!(
         String::from_utf8(asked.body)
             .unwrap()
@@ -486,7 +491,7 @@ fn thoughts_come_back_to_openrouter_with_what_their_vendor_signed() {
     let details = |caps: &Caps, signature: &str| {
         let body = turn(signature);
         let model = "anthropic/claude-opus-4-6";
-        let done = convert_request(Messages, Chat, caps, model, body.as_bytes()).unwrap();
+        let done = convert(Messages, Chat, caps, model, &body).unwrap();
         String::from_utf8(done.body).unwrap()
     };
     let body = details(&openrouter(), &signature);
@@ -532,13 +537,7 @@ fn a_whole_answer_of_openrouter_keeps_its_proof_too() {
     let next = format!(
         r#"{{"model":"m","input":[{{"role":"user","content":"a"}},{{"type":"reasoning","id":"rs_9","summary":[{{"type":"summary_text","text":"R"}}],"encrypted_content":"{code}"}},{{"role":"assistant","content":"Hi"}},{{"role":"user","content":"b"}}]}}"#
     );
-    let done = convert_request(
-        Responses,
-        Chat,
-        &openrouter(),
-        "openai/gpt-5.2",
-        next.as_bytes(),
-    );
+    let done = convert(Responses, Chat, &openrouter(), "openai/gpt-5.2", &next);
     let body = String::from_utf8(done.unwrap().body).unwrap();
     assert!(
         body.contains(r#""reasoning_details":[{"type":"reasoning.summary","format":"openai-responses-v1","index":0,"summary":"R"},{"type":"reasoning.encrypted","data":"gAAA","id":"rs_1","format":"openai-responses-v1","index":1}]"#),
