@@ -71,6 +71,7 @@ impl Forward<'_> {
         {
             return Err(refusal);
         }
+        converted.context.request_id = self.request_id.to_owned();
         trace
             .warnings
             .merge(std::mem::take(&mut converted.warnings));

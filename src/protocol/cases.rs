@@ -2,6 +2,8 @@
 
 mod chat_messages;
 mod chat_responses;
+mod corners;
+mod fields;
 mod laws;
 mod messages_chat;
 mod messages_responses;

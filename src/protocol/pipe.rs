@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use super::gather::Gather;
-use super::neutral::{Event, Grammar, Hosted, Keyed, Open, Reply, Usage};
+use super::neutral::{Event, Finish, Grammar, Hosted, Keyed, Open, Reason, Reply, Usage};
 use super::resolve::Resolver;
 use super::sequence::Sequencer;
 use super::stops::Stops;
@@ -71,6 +71,7 @@ impl Middle {
                 Event::Open(Open::Hosted(hosted)) if is_lost(hosted, cx.client) => {
                     warnings.add(hosted.name.decode(), "dropped");
                 }
+                Event::Finish(finish) => note_end(finish, cx.upstream, warnings),
                 _ => {}
             }
             write(&event, cx)
@@ -86,6 +87,21 @@ impl Middle {
                 None => last(event),
             })
         })
+    }
+}
+
+/// Names an end that the client is told of in another word than the upstream's.
+fn note_end(finish: &Finish<'_>, upstream: Protocol, warnings: &mut Warnings) {
+    let field = match upstream {
+        Protocol::Chat => "finish_reason",
+        Protocol::Responses => "status",
+        Protocol::Messages => "stop_reason",
+    };
+    if finish.unknown {
+        warnings.add(field, "unknown");
+    }
+    if finish.reason == Reason::Paused {
+        warnings.add(field, "paused");
     }
 }
 

@@ -1,7 +1,7 @@
 //! All nine pairs of client and upstream protocol, streamed and not, in every kind of trouble. What a client may never get is an
 //! answer that looks complete and is not; what it always gets, and soon, is an error of its own protocol or a broken connection.
 
-mod vendors;
+pub mod vendors;
 
 use crate::support::client::post;
 use crate::support::{Gateway, Peer, Reply, STREAM_HEAD, Upstream, chunk, json_answer, poll};

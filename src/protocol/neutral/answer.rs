@@ -214,6 +214,8 @@ pub struct Finish<'a> {
     pub stop: Option<Text<'a>>,
     /// Why it was refused, in words.
     pub explanation: Option<Text<'a>>,
+    /// The upstream said why in a word nobody documents; it is taken for [`Reason::Done`].
+    pub unknown: bool,
 }
 
 impl Finish<'_> {
@@ -223,6 +225,7 @@ impl Finish<'_> {
             reason,
             stop: None,
             explanation: None,
+            unknown: false,
         }
     }
 
@@ -232,6 +235,7 @@ impl Finish<'_> {
             reason: self.reason,
             stop: self.stop.map(Text::into_owned),
             explanation: self.explanation.map(Text::into_owned),
+            unknown: self.unknown,
         }
     }
 }

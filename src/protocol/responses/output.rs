@@ -241,8 +241,7 @@ pub fn reasoning(id: &str, shown: &str, proof: Option<&Text<'_>>, out: &mut Vec<
 pub fn encrypted(proof: &Proof<'_>) -> Option<Text<'static>> {
     match proof.owner {
         Owner::Responses => Some(proof.value.clone().into_owned()),
-        Owner::Chat => None,
-        Owner::Messages | Owner::Gemini => Some(carrier::wrap(proof)),
+        Owner::Chat | Owner::Messages | Owner::Gemini => Some(carrier::wrap(proof)),
     }
 }
 

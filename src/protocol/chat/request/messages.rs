@@ -157,16 +157,8 @@ fn part<'a>(raw: Raw<'a>, place: &str) -> Result<Part<'a>, Error> {
                 ));
             }
             let data = text_member(&mut inner, "file_data", place)?;
-            let source = Source::of_url(data.clone())
+            let source = Source::of_file(data, name.as_ref())
                 .ok_or_else(|| refuse(place, "a data URL must be base64"))?;
-            let source = match source {
-                // Bare base64 is taken for a PDF, as OpenAI does.
-                Source::Url(_) => Source::Data {
-                    media_type: Text::constant("application/pdf"),
-                    data,
-                },
-                data => data,
-            };
             Ok(Part::File(File {
                 source,
                 name,

@@ -47,7 +47,7 @@ pub fn write(
                 });
             }
         }
-        reasoning::write(request, caps, m, warnings);
+        reasoning::write(request, target, m, warnings);
         for (name, value) in [
             ("temperature", request.temperature),
             ("top_p", request.top_p),
@@ -71,7 +71,7 @@ pub fn write(
             }
         }
         messages.write(m);
-        tools::write(request, m);
+        tools::write(request, caps, m);
         format(&request.format, m);
         labels(request, target, m);
     });

@@ -30,7 +30,6 @@ pub struct Writer {
     /// Thoughts so far; from the second on their text goes into the proof's entry too.
     thoughts: u64,
     thought: Text<'static>,
-    spoke: bool,
     /// Citations wait for the end, with where they stand in the content.
     cited: Vec<Cited>,
 }
@@ -60,7 +59,6 @@ impl Writer {
             ends_line: true,
             thoughts: 0,
             thought: Text::EMPTY,
-            spoke: false,
             cited: Vec::new(),
         }
     }
@@ -201,7 +199,6 @@ impl Writer {
     fn piece(&mut self, piece: &Piece<'_>, out: &mut Vec<u8>) {
         match piece {
             Piece::Text { text, logprobs } => {
-                self.spoke = true;
                 self.chars += text.chars();
                 self.ends_line = text.as_escaped().ends_with("\\n");
                 match logprobs {
@@ -229,7 +226,6 @@ impl Writer {
             }
             Piece::Proof(proof) => self.proof(proof, out),
             Piece::Refusal(text) => {
-                self.spoke = true;
                 self.paste(out, "refusal", text);
             }
             Piece::Arguments(text) => {
@@ -258,9 +254,6 @@ impl Writer {
     }
 
     fn finish(&mut self, finish: &Finish<'_>, out: &mut Vec<u8>) {
-        if let (Some(explanation), false) = (&finish.explanation, self.spoke) {
-            self.paste(out, "refusal", explanation);
-        }
         if !self.cited.is_empty() {
             let cited = std::mem::take(&mut self.cited);
             self.chunk(out, |m| {

@@ -219,9 +219,9 @@ impl Reader {
     fn message_delta(&mut self, mut frame: Object<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
         self.begin(out)?;
         if let Some(delta) = take::raw(&mut frame, "delta").and_then(|raw| raw.as_object().ok())
-            && let Some(ending) = ending::read(&delta)?
+            && let Some(finish) = ending::read(&delta)?
         {
-            self.finish = Some(ending.finish.into_owned());
+            self.finish = Some(finish.into_owned());
         }
         self.usage(frame.get("usage"), out)
     }

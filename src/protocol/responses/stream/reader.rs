@@ -95,7 +95,9 @@ impl Reader {
                 id: text("id"),
                 model: text("model"),
                 // Some servers send fractions.
-                created: created.and_then(|raw| raw.as_u64().or(raw.as_f64().map(|at| at as u64))),
+                created: created
+                    .and_then(|raw| raw.as_u64().or(raw.as_f64().map(|at| at as u64)))
+                    .filter(|&at| at > 0),
                 tier: text("service_tier"),
             }),
             out,
