@@ -2,7 +2,8 @@
 
 Started by run.sh. CPU is user and system time of the proxy's processes, from /proc/PID/task/*/schedstat (nanoseconds), else
 from /proc/PID/stat. Client and upstream share another core. Every answer is compared byte by byte by the client, every
-large request's length by the upstream; anything wrong ends the run with an error.
+large request's length by the upstream; anything wrong ends the run with an error. Where llm-wrapper converts, the others forward
+what the upstream speaks, and its client finds every piece of the upstream's text in an event of its own.
 """
 
 import argparse
@@ -38,6 +39,17 @@ TRAFFIC = {
 }
 # name: (streams, TLS upstream)
 HELD = {"held": (1_000, False), "held-9000": (9_000, False), "held-tls": (1_000, True), "held-tls-9000": (9_000, True)}
+# A client of the first on an upstream of the second.
+PAIRS = [("chat", "messages"), ("messages", "chat"), ("responses", "chat"), ("messages", "responses"), ("chat", "responses"), ("responses", "messages")]
+# name: (mode, connections, requests a round, client, upstream, what it is)
+CONVERTED = {f"{mode}-{client}-{upstream}": (mode, connections, requests, client, upstream, what)
+             for mode, connections, requests, what in [
+                 ("json", 16, 10_000, "1 KB request and answer"),
+                 ("burst", 16, 2_000, "stream of 100 events, back to back"),
+                 ("paced", 50, 200, "stream of 100 events, one each 5 ms, 50 at once")]
+             for client, upstream in PAIRS}
+# name: (streams, client, upstream)
+HELD_CONVERTED = {f"held-{client}-{upstream}": (9_000, client, upstream) for client, upstream in PAIRS}
 OTHERS = ["burst-memory", "start", "size", "allocations"]
 
 
@@ -128,8 +140,15 @@ def llm_wrapper(tls, log):
     return [GATEWAY, "-a", f"127.0.0.1:{PORTS['llm-wrapper']}", "-c", write("config.yaml", f"""
 upstreams:
   - {{name: up, base_url: "{base}", auth: {{type: api_key, key: sk-bench-upstream}}{ca}}}
+  - {{name: messages, base_url: "{base}", auth: {{type: api_key, key: sk-bench-upstream}}{ca},
+      support_chat_completions: false, support_anthropic_messages: true}}
+  - {{name: responses, base_url: "{base}", auth: {{type: api_key, key: sk-bench-upstream}}{ca},
+      support_chat_completions: false, support_responses: true}}
 aliases:
   - {{alias: bench, target_model: other, upstream: up}}
+  - {{alias: bench-chat, target_model: other, upstream: up}}
+  - {{alias: bench-messages, target_model: other, upstream: messages}}
+  - {{alias: bench-responses, target_model: other, upstream: responses}}
 """)]
 
 
@@ -213,10 +232,10 @@ def load(*words, **options):
     return subprocess.Popen(["taskset", "-c", LOAD_CORE, LOAD, *map(str, words)], text=True, stdout=subprocess.PIPE, **options)
 
 
-def run(proxy, mode, connections, requests):
+def run(proxy, mode, connections, requests, pair=()):
     """One round: requests per second, p50 and p99 in µs, CPU in µs a request."""
     before = proxy.cpu_ns() if proxy.child else 0
-    client = load("run", f"127.0.0.1:{proxy.port}", mode, connections, requests)
+    client = load("run", f"127.0.0.1:{proxy.port}", mode, connections, requests, *pair)
     words = client.communicate()[0].split()
     if client.returncode or len(words) != 4:
         fail(f"{proxy.name} failed at {mode}")
@@ -230,17 +249,27 @@ def ratio(ours, others):
     return statistics.median(a / b for a, b in zip(ours, others))
 
 
+def pair_of(n, client, upstream):
+    """Who speaks what: the others forward, so their client speaks as the upstream does."""
+    return (client, upstream) if n == "llm-wrapper" else (upstream, upstream)
+
+
 def traffic(name, rounds):
-    mode, connections, requests, tls, log, what = TRAFFIC[name]
+    if name in CONVERTED:
+        mode, connections, requests, client, upstream, what = CONVERTED[name]
+        tls, log, what = False, False, f"{what}, {client} client on {upstream} upstream"
+    else:
+        mode, connections, requests, tls, log, what = TRAFFIC[name]
+        client = upstream = "chat"
     names = [n for n in ["direct", *PROXIES] if not (tls and n == "direct") and not (log and n == "haproxy")]
     results = {n: [] for n in names}
     proxies = {n: Proxy(n, tls, log) for n in names}
     try:
         for n in names:
-            run(proxies[n], mode, connections, max(connections, requests // 10))  # warm
+            run(proxies[n], mode, connections, max(connections, requests // 10), pair_of(n, client, upstream))  # warm
         for _ in range(rounds):
             for n in names:
-                results[n].append(run(proxies[n], mode, connections, requests))
+                results[n].append(run(proxies[n], mode, connections, requests, pair_of(n, client, upstream)))
     finally:
         for proxy in proxies.values():
             proxy.stop()
@@ -262,25 +291,31 @@ def traffic(name, rounds):
 
 
 def held(name):
-    count, tls = HELD[name]
+    if name in HELD_CONVERTED:
+        count, client, upstream = HELD_CONVERTED[name]
+        tls, what = False, f", {client} client on {upstream} upstream"
+    else:
+        count, tls = HELD[name]
+        client, upstream, what = "chat", "chat", ", TLS upstream" if tls else ""
     promised = min(count, (hard_limit() - 64) // 2)
-    say(f"\n**{count} held streams{', TLS upstream' if tls else ''}** ({name})\n")
+    say(f"\n**{count} held streams{what}** ({name})\n")
     say("| | held | completed | KB/stream | resident MB |")
     say("|---|---:|---:|---:|---:|")
     for n in PROXIES:
         proxy = Proxy(n, tls)
         try:
-            run(proxy, "json", 16, 500)
+            pair = pair_of(n, client, upstream)
+            run(proxy, "json", 16, 500, pair)
             before = proxy.resident_kb()
-            client = load("hold", f"127.0.0.1:{proxy.port}", count, stdin=subprocess.PIPE)
-            held_count = int(client.stdout.readline().split()[1])
+            holder = load("hold", f"127.0.0.1:{proxy.port}", count, *pair, stdin=subprocess.PIPE)
+            held_count = int(holder.stdout.readline().split()[1])
             time.sleep(1)
             after = proxy.resident_kb()
             release(tls)
-            client.stdin.write("\n")
-            client.stdin.flush()
-            completed = int(client.stdout.readline().split()[1])
-            client.wait()
+            holder.stdin.write("\n")
+            holder.stdin.flush()
+            completed = int(holder.stdout.readline().split()[1])
+            holder.wait()
         finally:
             proxy.stop()
         say(f"| {n} | {held_count} | {completed} | {(after - before) / max(held_count, 1):.1f} | {after / 1024:.1f} |")
@@ -349,7 +384,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("scenarios", nargs="*")
     asked = parser.parse_args()
-    everything = [*TRAFFIC, *HELD, *OTHERS]
+    everything = [*TRAFFIC, *CONVERTED, *HELD, *HELD_CONVERTED, *OTHERS]
+    asked.scenarios = [one for name in asked.scenarios for one in ([*CONVERTED, *HELD_CONVERTED] if name == "converted" else [name])]
     for name in asked.scenarios:
         if name not in everything:
             fail(f"no scenario {name}; there are {', '.join(everything)}")
@@ -365,9 +401,9 @@ def main():
         wait_for(PORTS["direct"])
         wait_for(TLS_PORT)
         for name in asked.scenarios or everything:
-            if name in TRAFFIC:
+            if name in TRAFFIC or name in CONVERTED:
                 traffic(name, asked.rounds)
-            elif name in HELD:
+            elif name in HELD or name in HELD_CONVERTED:
                 held(name)
             elif name == "start":
                 start(asked.rounds)

@@ -1,10 +1,11 @@
 //! The two ends of the load bench: a fast upstream, and a client that believes no answer it has not counted.
 //! `tests/bench/run.sh` starts it in its roles; the codec here is its own, so that the one under test does not check itself.
 //!
-//! - `upstream ADDR [CA_PEM]` answers what the request's `"mode"` asks for; with a file name over TLS, its certificate written there.
-//!   `GET /release` on it ends the streams that are held.
-//! - `run ADDR MODE CONNECTIONS REQUESTS` prints `requests seconds p50_us p99_us`.
-//! - `hold ADDR COUNT` opens streams, prints `held N`, waits for a line on stdin, reads them to the end, prints `completed N`.
+//! - `upstream ADDR [CA_PEM]` answers what the request's text asks for, in the protocol of its path; with a file name over TLS, its
+//!   certificate written there. `GET /release` on it ends the streams that are held.
+//! - `run ADDR MODE CONNECTIONS REQUESTS [CLIENT UPSTREAM]` prints `requests seconds p50_us p99_us`.
+//! - `hold ADDR COUNT [CLIENT UPSTREAM]` opens streams, prints `held N`, waits for a line on stdin, reads them to the end, prints
+//!   `completed N`.
 //! - `start ADDR COMMAND…` prints the milliseconds from spawning a server to its first answer, and ends it.
 
 use std::io::{self, BufRead, Read, Write};
@@ -16,14 +17,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-/// Events of a stream.
-const EVENTS: usize = 100;
+#[path = "dialects.rs"]
+mod dialects;
+use dialects::{Dialect, heard, mode_of};
+
 /// Between two events of a paced stream.
 const PACE: Duration = Duration::from_millis(5);
-/// The JSON answer, and the small request.
-const SMALL_BYTES: usize = 1024;
-/// The large request.
-const LARGE_BYTES: usize = 2 * 1024 * 1024;
 /// Streams that are being opened at one time: fewer than a listener's backlog.
 const OPENING_MAX: usize = 256;
 /// Whoever does not answer within this has failed.
@@ -39,13 +38,16 @@ fn main() {
     match words[..] {
         ["upstream", addr] => runtime.block_on(upstream(address(addr), None)),
         ["upstream", addr, ca] => runtime.block_on(upstream(address(addr), Some(ca))),
-        ["run", addr, mode, connections, requests] => runtime.block_on(run(
+        ["run", addr, mode, connections, requests, ref pair @ ..] => runtime.block_on(run(
             address(addr),
             mode,
             number(connections),
             number(requests),
+            Pair::of(pair),
         )),
-        ["hold", addr, count] => runtime.block_on(hold(address(addr), number(count))),
+        ["hold", addr, count, ref pair @ ..] => {
+            runtime.block_on(hold(address(addr), number(count), Pair::of(pair)))
+        }
         ["start", addr, ref command @ ..] if !command.is_empty() => start(address(addr), command),
         _ => eprintln!("this is a part of tests/bench/run.sh; its first lines say what it can do"),
     }
@@ -59,71 +61,71 @@ fn number(text: &str) -> usize {
     text.parse().expect("a number")
 }
 
-/// One event of a stream, as Chat Completions has them.
-fn event(number: usize) -> String {
-    format!(
-        "data: {{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"created\":1764000000,\"model\":\"bench\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\" token{number:03}\"}},\"finish_reason\":null}}]}}\n\n"
-    )
+/// Who speaks what: the same on both sides unless something in between converts.
+#[derive(Clone, Copy)]
+struct Pair {
+    client: Dialect,
+    upstream: Dialect,
 }
 
-/// The bytes of a whole stream.
-fn events() -> Vec<u8> {
-    let mut all: Vec<u8> = (0..EVENTS).flat_map(|n| event(n).into_bytes()).collect();
-    all.extend_from_slice(b"data: [DONE]\n\n");
-    all
-}
-
-/// The JSON answer. It tells how long the request's body was, so that a proxy that lost some of it is found out.
-fn answer(body_bytes: usize) -> Vec<u8> {
-    let head = format!(
-        "{{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion\",\"body_bytes\":\"{body_bytes:010}\",\"choices\":[{{\"index\":0,\"message\":{{\"role\":\"assistant\",\"content\":\""
-    );
-    let tail = "\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":200,\"completion_tokens\":150,\"total_tokens\":350}}";
-    padded(&head, "All work and no play. ", tail, SMALL_BYTES)
-}
-
-fn padded(head: &str, filling: &str, tail: &str, bytes: usize) -> Vec<u8> {
-    let mut out = head.as_bytes().to_vec();
-    while out.len() + filling.len() + tail.len() <= bytes {
-        out.extend_from_slice(filling.as_bytes());
+impl Pair {
+    fn of(words: &[&str]) -> Pair {
+        let [client, upstream] = match words {
+            [] => [Dialect::Chat; 2],
+            [client, upstream] => [client, upstream].map(|word| Dialect::of(word)),
+            _ => panic!("a client's protocol and an upstream's"),
+        };
+        Pair { client, upstream }
     }
-    out.resize(bytes - tail.len(), b'x');
-    out.extend_from_slice(tail.as_bytes());
-    out
-}
 
-/// The body of a request. The model's name is as long as the one it is replaced by, so that lengths can be compared.
-fn body(mode: &str) -> Vec<u8> {
-    let stream = matches!(mode, "burst" | "paced" | "hold");
-    let head = format!(
-        "{{\"model\":\"bench\",\"mode\":\"{mode}\",\"stream\":{stream},\"messages\":[{{\"role\":\"user\",\"content\":\""
-    );
-    match mode {
-        "prose" => padded(
-            &head,
-            "The quick brown fox jumps over the lazy dog. ",
-            "\"}]}",
-            LARGE_BYTES,
-        ),
-        "code" => padded(
-            &head,
-            "\\tif (x == \\\"\\\\n\\\") {\\n\\t\\treturn \\\"a\\\\tb\\\";\\n\\t}\\n",
-            "\"}]}",
-            LARGE_BYTES,
-        ),
-        _ => padded(&head, "Say it again. ", "\"}]}", SMALL_BYTES),
+    /// Panics unless the payload is what this client must get for what the upstream sends: the upstream's bytes where both
+    /// speak alike, else every piece of its text, each in an event of its own, and an end.
+    fn check(self, payload: &[u8], expected: &[u8], streams: bool) {
+        if self.client == self.upstream {
+            assert!(
+                payload == expected,
+                "a wrong answer of {} bytes instead of {}: {:.300}",
+                payload.len(),
+                expected.len(),
+                String::from_utf8_lossy(payload)
+            );
+            return;
+        }
+        let said = |dialect: Dialect, payload: &[u8]| match streams {
+            true => dialect.said(payload),
+            false => dialect.answered(payload).into_iter().collect(),
+        };
+        let (found, wanted) = (said(self.client, payload), said(self.upstream, expected));
+        assert!(
+            found == wanted && !wanted.is_empty(),
+            "{} pieces of text instead of {}: {:.600}",
+            found.len(),
+            wanted.len(),
+            String::from_utf8_lossy(payload)
+        );
+        assert!(
+            !streams || self.client.is_ended(payload),
+            "a stream without its end: {:.600}",
+            String::from_utf8_lossy(&payload[payload.len().saturating_sub(600)..])
+        );
     }
 }
 
-fn request(addr: SocketAddr, mode: &str) -> (Vec<u8>, usize) {
-    let body = body(mode);
+fn request(addr: SocketAddr, mode: &str, pair: Pair) -> (Vec<u8>, Vec<u8>) {
+    // Nothing but llm-wrapper reads the model's name, and only where it converts does the name say more.
+    let model = match pair.upstream.word() {
+        _ if pair.client == pair.upstream => "bench".to_owned(),
+        upstream => format!("bench-{upstream}"),
+    };
+    let body = pair.client.request(&model, mode);
     let mut request = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: {addr}\r\nUser-Agent: OpenAI/Python 2.8.0\r\nAccept: application/json\r\nAccept-Encoding: gzip, deflate\r\nContent-Type: application/json\r\nAuthorization: Bearer sk-bench-0123456789\r\nX-Stainless-Lang: python\r\nX-Stainless-Runtime: CPython\r\nContent-Length: {}\r\n\r\n",
+        "POST {} HTTP/1.1\r\nHost: {addr}\r\nUser-Agent: OpenAI/Python 2.8.0\r\nAccept: application/json\r\nAccept-Encoding: gzip, deflate\r\nContent-Type: application/json\r\nAuthorization: Bearer sk-bench-0123456789\r\nX-Stainless-Lang: python\r\nX-Stainless-Runtime: CPython\r\nContent-Length: {}\r\n\r\n",
+        pair.client.path(),
         body.len()
     )
     .into_bytes();
     request.extend_from_slice(&body);
-    (request, body.len())
+    (request, body)
 }
 
 // ---- the upstream
@@ -194,10 +196,11 @@ where
         let length = field(&held[..head_end], "content-length")
             .and_then(|value| value.parse().ok())
             .unwrap_or(0);
-        // The mode stands at the body's start; of a large body nothing else is kept.
+        let dialect = Dialect::of_path(&held[..head_end]);
+        // The mode stands in the body's first KB; of a large body nothing else is kept.
         let mut start = held.split_off(head_end);
         let mut read_bytes = start.len();
-        let large = length > SMALL_BYTES;
+        let large = length > 4096;
         if large && scratch.len() < 128 * 1024 {
             scratch.resize(128 * 1024, 0);
         }
@@ -207,7 +210,7 @@ where
                 return Ok(());
             }
             read_bytes += read;
-            if start.len() < SMALL_BYTES {
+            if start.len() < 4096 {
                 start.extend_from_slice(&scratch[..read]);
             }
         }
@@ -216,41 +219,44 @@ where
         match mode {
             "burst" => {
                 let mut out = STREAM_HEAD.to_vec();
-                for number in 0..EVENTS {
-                    push_chunk(&mut out, event(number).as_bytes());
+                for event in dialect.stream() {
+                    push_chunk(&mut out, event.as_bytes());
                 }
-                push_chunk(&mut out, b"data: [DONE]\n\n");
                 out.extend_from_slice(b"0\r\n\r\n");
                 stream.write_all(&out).await?;
             }
             "paced" => {
+                let (opening, pieces, end) = dialect.parts();
                 let mut out = STREAM_HEAD.to_vec();
+                push_chunks(&mut out, &opening);
                 let begun = tokio::time::Instant::now();
-                for number in 0..EVENTS {
-                    push_chunk(&mut out, event(number).as_bytes());
+                for (number, piece) in pieces.iter().enumerate() {
+                    push_chunk(&mut out, piece.as_bytes());
                     stream.write_all(&out).await?;
                     out.clear();
                     tokio::time::sleep_until(begun + PACE * (number as u32 + 1)).await;
                 }
-                push_chunk(&mut out, b"data: [DONE]\n\n");
+                push_chunks(&mut out, &end);
                 out.extend_from_slice(b"0\r\n\r\n");
                 stream.write_all(&out).await?;
             }
             "hold" => {
                 let mut release = released.subscribe();
+                let (opening, pieces, _) = dialect.parts();
                 let mut out = STREAM_HEAD.to_vec();
-                push_chunk(&mut out, event(0).as_bytes());
+                push_chunks(&mut out, &opening);
+                push_chunk(&mut out, pieces[0].as_bytes());
                 stream.write_all(&out).await?;
                 stream.flush().await?;
-                drop(out);
+                drop((out, opening, pieces));
                 let _ = release.changed().await;
                 let mut out = Vec::new();
-                push_chunk(&mut out, b"data: [DONE]\n\n");
+                push_chunks(&mut out, &dialect.short_end());
                 out.extend_from_slice(b"0\r\n\r\n");
                 stream.write_all(&out).await?;
             }
             _ => {
-                let body = answer(read_bytes);
+                let body = dialect.answer(read_bytes, heard(&start));
                 let mut out = format!(
                     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: req_bench\r\nContent-Length: {}\r\n\r\n",
                     body.len()
@@ -272,11 +278,10 @@ fn push_chunk(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn mode_of(body: &[u8]) -> &'static str {
-    let start = &body[..body.len().min(128)];
-    let modes = ["json", "burst", "paced", "hold", "prose", "code"];
-    let said = |mode: &&&str| find(start, format!("\"mode\":\"{mode}\"").as_bytes()).is_some();
-    modes.iter().find(said).copied().unwrap_or("json")
+fn push_chunks(out: &mut Vec<u8>, events: &[String]) {
+    for event in events {
+        push_chunk(out, event.as_bytes());
+    }
 }
 
 fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
@@ -381,13 +386,14 @@ impl Connection {
     }
 }
 
-async fn run(addr: SocketAddr, mode: &str, connections: usize, requests: usize) {
-    let (request, body_bytes) = request(addr, mode);
+async fn run(addr: SocketAddr, mode: &str, connections: usize, requests: usize, pair: Pair) {
+    let (request, body) = request(addr, mode, pair);
+    let streams = matches!(mode, "burst" | "paced");
     let (request, expected) = (
         Arc::new(request),
-        Arc::new(match mode {
-            "burst" | "paced" => events(),
-            _ => answer(body_bytes),
+        Arc::new(match streams {
+            true => pair.upstream.stream().concat().into_bytes(),
+            false => pair.upstream.answer(body.len(), heard(&body)),
         }),
     );
     let begun = Instant::now();
@@ -407,13 +413,7 @@ async fn run(addr: SocketAddr, mode: &str, connections: usize, requests: usize) 
                     .expect("a connection that lasts");
                 let payload = connection.answer().await;
                 micros.push(sent.elapsed().as_micros() as u64);
-                assert!(
-                    payload == *expected,
-                    "a wrong answer of {} bytes instead of {}: {:.300}",
-                    payload.len(),
-                    expected.len(),
-                    String::from_utf8_lossy(&payload)
-                );
+                pair.check(&payload, &expected, streams);
             }
             micros
         }));
@@ -431,8 +431,8 @@ async fn run(addr: SocketAddr, mode: &str, connections: usize, requests: usize) 
     println!("{} {seconds:.4} {} {}", micros.len(), at(0.5), at(0.99));
 }
 
-async fn hold(addr: SocketAddr, count: usize) {
-    let (request, _) = request(addr, "hold");
+async fn hold(addr: SocketAddr, count: usize, pair: Pair) {
+    let (request, _) = request(addr, "hold", pair);
     let request = Arc::new(request);
     let opening = Arc::new(Semaphore::new(OPENING_MAX));
     let mut tasks = Vec::new();
@@ -443,8 +443,7 @@ async fn hold(addr: SocketAddr, count: usize) {
             let mut connection = Connection::open(addr, 2048).await;
             let sent = connection.stream.write_all(&request).await;
             sent.expect("a connection that lasts");
-            let first = event(0);
-            while find(&connection.held, first.as_bytes()).is_none() {
+            while find(&connection.held, dialects::FIRST.as_bytes()).is_none() {
                 connection.more().await;
             }
             connection
@@ -457,14 +456,16 @@ async fn hold(addr: SocketAddr, count: usize) {
     println!("held {}", held.len());
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).expect("a line");
-    let mut expected = event(0).into_bytes();
-    expected.extend_from_slice(b"data: [DONE]\n\n");
-    let expected = Arc::new(expected);
+    let (mut events, mut pieces, _) = pair.upstream.parts();
+    pieces.truncate(1);
+    events.extend(pieces);
+    events.extend(pair.upstream.short_end());
+    let expected = Arc::new(events.concat().into_bytes());
     let mut tasks = Vec::new();
     for mut connection in held {
         let expected = expected.clone();
         tasks.push(tokio::spawn(async move {
-            assert_eq!(connection.answer().await, *expected);
+            pair.check(&connection.answer().await, &expected, true);
         }));
     }
     let mut completed = 0;
@@ -477,7 +478,7 @@ async fn hold(addr: SocketAddr, count: usize) {
 // ---- start-up
 
 fn start(addr: SocketAddr, command: &[&str]) {
-    let (request, _) = request(addr, "json");
+    let (request, _) = request(addr, "json", Pair::of(&[]));
     let begun = Instant::now();
     let mut server = Command::new(command[0])
         .args(&command[1..])

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The bench: what llm-wrapper costs beside nginx and HAProxy, on this machine, in one run.
-# Usage: sh tests/bench/run.sh [--rounds N] [SCENARIO…]; without a scenario all of them (about fifteen minutes).
+# Usage: sh tests/bench/run.sh [--rounds N] [SCENARIO…]; without a scenario all of them (about half an hour).
 # Scenarios: json log latency burst paced prose code tls held held-9000 held-tls held-tls-9000 burst-memory start size allocations
+# Converted: {json,burst,paced,held}-CLIENT-UPSTREAM of chat, messages and responses, such as burst-messages-chat; `converted` is all of them.
 # Installs Debian's nginx and HAProxy if they are missing. Leaves target/bench/results.md.
 set -eu
 cd "$(dirname "$0")/../.."
