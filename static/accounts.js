@@ -3,186 +3,165 @@
 
 const ACCOUNTS_EVERY_MS = 4000;
 const QUOTA_EVERY_MS = 300000;
+const REASON_CHARS_MAX = 240;
 const offers = {}; // account's name → {open, models, error}
+const sidecarPath = (what, name, more = '') => `api/cli-proxy-api/${what}/${encode(name)}${more}`;
 
-/** Everything there is to know: at the first look, after each change, and whenever the user asks for it. */
-async function loadAccounts() {
-  (state.accounts ??= {}).quota_at = 0;
-  await followAccounts();
-}
-async function followAccounts() {
-  await askAccounts();
-  schedule();
-  if (Date.now() - (state.accounts.quota_at ?? 0) > QUOTA_EVERY_MS) await askQuota();
+/** Everything there is to know; `lately`: what is left of the allowances only if that was not asked for a while. */
+async function loadAccounts(lately) {
+  const known = (state.accounts ??= {});
+  if (known.loading) return;
+  known.loading = true;
+  await askAccounts(known);
+  if (!lately || Date.now() - known.quota_at > QUOTA_EVERY_MS) await askQuota(known);
+  known.loading = false;
   schedule();
 }
 
 /** Who is logged in, and how the sidecar is. Starts nothing. */
-async function askAccounts() {
-  const known = state.accounts;
-  const print = () => JSON.stringify([serves(), Object.values(known.providers ?? {}).map(({ accounts }) => accounts.map(({ name, disabled }) => [name, disabled]))]);
+async function askAccounts(known) {
+  const print = () => JSON.stringify([serves(known), Object.values(known.providers)], ['accounts', 'name', 'disabled']);
   const before = known.providers && print();
   try {
-    const [{ providers, sidecar, error }] = await ask('GET', 'api/cli-proxy-api/status');
-    Object.assign(known, { providers: providers ?? {}, sidecar, error: error ?? '' });
+    const [{ providers = {}, sidecar, error }] = await ask('GET', 'api/cli-proxy-api/status');
+    Object.assign(known, { providers, sidecar, error });
   } catch (failure) {
-    if (!known.providers) known.error = failure.message;
+    if (!before) known.error = failure.message;
     return;
   }
   if (!before || before === print()) return;
   known.quota_at = 0;
-  for (const upstream of state.config.upstreams) if (isOauth(upstream) && upstream.enabled !== false) loadModels(upstream.name);
+  for (const upstream of state.config.upstreams) if (isOauth(upstream) && isOn(upstream)) loadModels(upstream.name);
 }
-const serves = () => ['ready', 'external'].includes(state.accounts?.sidecar?.state);
+const serves = ({ sidecar }) => /ready|external/.test(sidecar?.state);
 
 /** What is left of each allowance. The providers are asked, so not at every look, and only where somebody is logged in. */
-async function askQuota() {
-  const known = state.accounts;
-  const anybody = Object.values(OAUTH).some(({ provider }) => known.providers?.[provider]?.accounts?.length);
+async function askQuota(known) {
   known.quota_at = Date.now();
-  if (!anybody || !serves()) return;
+  if (!serves(known) || !Object.values(known.providers).some(({ accounts }) => accounts.length)) return;
   try {
-    const [quota] = await ask('GET', 'api/cli-proxy-api/quota');
-    Object.assign(known, { quota: quota.providers ?? {}, quota_error: '' });
+    const [{ providers }] = await ask('GET', 'api/cli-proxy-api/quota');
+    Object.assign(known, { quota: providers, quota_error: '' });
   } catch (failure) {
     known.quota_error = failure.message;
   }
 }
 
-let following = false;
-setInterval(async () => {
-  if (following || !state.accounts || document.hidden || state.view !== 'upstreams' || !state.session?.authenticated || !state.config?.upstreams.some(isOauth)) return;
-  following = true;
-  await followAccounts();
-  following = false;
+setInterval(() => {
+  if (state.accounts?.providers && !document.hidden && state.view === 'upstreams' && state.session?.authenticated && state.config.upstreams.some(isOauth)) loadAccounts(true);
 }, ACCOUNTS_EVERY_MS);
 
-function accountPart(upstream) {
-  const { name } = upstream;
-  const { provider, label } = OAUTH[upstream.auth.type];
-  const known = state.accounts;
-  if (!known?.providers) return html`<div class="account">${known?.error ? failed(known.error) : html`<span class="skeleton w9">&nbsp;</span>`}</div>`;
-  if (known.sidecar === null) return html`<div class="account">${failed(t('no_sidecar'))}</div>`;
-  const accounts = known.providers[provider]?.accounts ?? [];
-  return html`<div class="account">${sidecarLine(known)}
-    ${accounts.length ? html`<ul>${accounts.map((account) => accountItem(account, known.quota?.[provider]?.accounts.find((other) => other.name === account.name)))}</ul>` : html`<p class="soft">${t('not_logged_in')}</p>`}
-    ${accounts.length > 0 && known.quota_error && html`<p class="hint">${t('quota_failed', { error: known.quota_error })}</p>`}
-    <div class="actions"><button type="button" class="${accounts.length ? 'small' : 'small accent'}" data-action="account-login" data-name="${name}">${accounts.length ? t('login_more') : t('login_to', { provider: label })}</button></div></div>`;
+function accountPart({ name, auth }) {
+  const { provider, label } = OAUTH[auth.type];
+  const { providers, sidecar, error, quota, quota_error } = state.accounts ?? {};
+  if (!providers) return div('account', error ? warned(error) : skeleton(9));
+  if (!sidecar) return div('account', warned(t('no_sidecar')));
+  const accounts = providers[provider]?.accounts ?? [];
+  const some = accounts.length > 0;
+  return div('account', sidecarLine(sidecar, error),
+    some ? html`<ul>${accounts.map(account => accountItem(account, quota?.[provider]?.accounts.find(({ name }) => name === account.name)))}</ul>` : soft(t('not_logged_in')),
+    some && quota_error && hint(t('quota_failed', quota_error)),
+    div('actions', button('account_login', { label: t(some ? 'login_more' : 'login_to', label), name, look: some ? 'small' : 'small accent' })));
 }
-const failed = (text, more) => html`<p class="failed" role="status">${icon('warn')}<span>${text}</span>${more}</p>`;
 
 /** How the sidecar is, where that is not simply well; else its version. */
-function sidecarLine({ sidecar, error }) {
-  const again = html`<button type="button" class="small" data-action="sidecar-start" ${state.busy.has('sidecar') && 'disabled'}>${t('try_again')}</button>`;
-  const { state: how, reason, retry_in_s, version } = sidecar;
-  if (how === 'starting' && !reason) return html`<p class="soft" role="status">${t('sidecar_starting')}</p>`;
-  if (reason) return failed(html`${t('sidecar_down', { reason })}${how === 'backoff' && html` ${t('sidecar_again', { when: relative(Date.now() + 1000 * retry_in_s) })}`}`, again);
-  if (error) return failed(error, again);
-  return version && html`<p class="hint">CLIProxyAPI ${version}</p>`;
+function sidecarLine({ state: how, reason, retry_in_s, version }, error) {
+  const told = reason ? [t('sidecar_down', reason), ' ', how === 'backoff' && t('sidecar_again', relative(Date.now() + 1000 * retry_in_s))] : error;
+  return html`<div class="actions" role="status">${how === 'starting' && !reason ? soft(t('sidecar_starting'))
+    : told ? [warned(told), button('start_sidecar', { label: t('try_again'), look: 'small', off: state.busy.has('sidecar') })]
+    : version && hint(`CLIProxyAPI ${version}`)}</div>`;
 }
-actions['sidecar-start'] = async () => {
-  state.busy.add('sidecar');
-  schedule();
+actions.start_sidecar = () => whileBusy('sidecar', 'POST', 'api/cli-proxy-api/start');
+/** Asks for a change, and shows how everything is afterwards. */
+async function whileBusy(control, ...question) {
+  if (state.busy.has(control)) return;
+  state.busy.add(control);
   try {
-    await ask('POST', 'api/cli-proxy-api/start');
-  } catch (failure) {
-    toast(failure.message, 'bad');
+    await ask(...question);
+  } finally {
+    state.busy.delete(control);
+    await loadAccounts();
   }
-  state.busy.delete('sidecar');
-  await loadAccounts();
-};
-
-function accountItem(account, quota) {
-  const { name, email, status, disabled } = account;
-  const who = email || t('no_email');
-  const again = Date.parse(account.nextRetryAfter);
-  const plan = quota?.plan_type ?? account.plan_type;
-  const offer = offers[name];
-  return html`<li data-key="account-${idOf(name)}"><span class="who">${toggle({ action: 'account-switch', name, more: disabled ? 'on' : 'off', on: !disabled, label: t('enabled_x', { name: who }) })}<b>${cut(who)}</b>
-      ${disabled ? html`<span class="badge warn">${t('switched_off')}</span>` : status && status !== 'active' && html`<span class="badge warn">${status}</span>`}${plan && html`<span class="badge">${plan}</span>`}</span>
-    ${!disabled && account.status_message && failed(reasonOf(account.status_message))}${!disabled && again > Date.now() && html`<p class="hint" title="${moment(again)}">${t('used_again', { when: relative(again) })}</p>`}
-    ${!disabled && html`${(quota?.windows ?? []).map(quotaBar)}${quota?.error && failed(quota.error)}`}
-    <div class="actions"><button type="button" class="small" data-action="account-models" data-name="${name}" aria-expanded="${offer?.open ? 'true' : 'false'}" aria-label="${t('models_of', { name: who })}">${t('models')}</button>
-      <button type="button" class="small" data-action="account-delete" data-name="${name}" data-more="${who}" aria-label="${t('log_out_x', { name: who })}">${t('log_out')}</button></div>
-    ${offer?.open && html`<div class="offer">${offer.error ? failed(offer.error) : !offer.models ? html`<span class="skeleton w9">&nbsp;</span>` : offer.models.length ? html`<ul class="names">${offer.models.map((id) => html`<li>${cut(id, 'mono')}</li>`)}</ul>` : html`<span class="soft">${t('nothing_there')}</span>`}</div>`}</li>`;
 }
-const REASON_CHARS_MAX = 240;
+
+function accountItem({ name, email, status, disabled, status_message, nextRetryAfter, plan_type }, quota) {
+  const who = email || t('no_email');
+  const again = Date.parse(nextRetryAfter);
+  const plan = quota?.plan_type ?? plan_type;
+  const { open, error, models } = offers[name] ?? {};
+  return html`<li data-key="account-${name}"><span class="who">${toggle('switch_account', { name, more: disabled ? 'on' : 'off', on: !disabled, label: t('enabled_x', who) })}<b>${cut(who)}</b>
+    ${disabled ? badge(t('switched_off'), 'warn') : status && status !== 'active' && badge(status, 'warn')}${plan && badge(plan)}</span>
+    ${!disabled && [status_message && warned(reasonOf(status_message)), again > Date.now() && html`<p class="hint" title="${moment(again)}">${t('used_again', relative(again))}</p>`, (quota?.windows ?? []).map(quotaBar), warned(quota?.error)]}
+    ${div('actions', button('account_models', { label: t('models'), name, look: 'small', attributes: html`aria-expanded="${bool(open)}" aria-label="${t('models_of', who)}"` }),
+      button('log_out_account', { label: t('log_out'), name, more: who, look: 'small', attributes: html`aria-label="${t('log_out_x', who)}"` }))}
+    ${open && div('offer', error ? warned(error) : !models ? skeleton(9) : models.length ? list('names', models.map(id => cut(id, 'mono'))) : soft(t('nothing_there')))}</li>`;
+}
 /** A provider's error body as a sentence, if it holds one. */
 function reasonOf(text) {
-  let told;
-  try { told = JSON.parse(text); } catch { /* it is a sentence itself */ }
+  const told = parsed(text);
   const words = told?.error?.message ?? told?.error ?? told?.message;
   return (typeof words === 'string' ? words : text).slice(0, REASON_CHARS_MAX);
 }
 
-function quotaBar({ id, label, used_percent, reset_at, exhausted }) {
-  const used = used_percent === null || used_percent === undefined ? null : Math.min(100, Math.max(0, Number(plain(used_percent))));
-  const at = resetMoment(reset_at);
-  return html`<div class="quota"><span>${label || id}</span><meter min="0" max="100" low="80" high="90" optimum="0" value="${used ?? 0}" aria-label="${label || id}"></meter>
-    <span class="num">${used === null ? t('unknown') : t('used_percent', { n: Math.round(used) })}${exhausted && html` <span class="badge bad">${t('exhausted')}</span>`}</span>${at && html`<span class="soft" title="${moment(at)}">${t('resets', { when: relative(at) })}</span>`}</div>`;
+function quotaBar({ id, label = id, used_percent, reset_at, exhausted }) {
+  const used = Math.round(Math.min(100, Math.max(0, plain(used_percent ?? undefined) || NaN)));
+  const at = resetMoment(String(reset_at ?? ''));
+  return html`<div class="quota"><span>${label}</span><meter min="0" max="100" low="80" high="90" optimum="0" value="${used || 0}" aria-label="${label}"></meter>
+    ${span('num', used >= 0 ? t('used_percent', used) : t('unknown'), exhausted && [' ', badge(t('exhausted'), 'bad')])}${at && html`<span class="soft" title="${moment(at)}">${t('resets', relative(at))}</span>`}</div>`;
 }
-/** Unix seconds, `+N s` from when the quota was asked, or an ISO time. */
+/** Unix seconds, `+N s` from when the quota was asked, or an ISO time; nothing for what is over. */
 function resetMoment(text) {
-  const known = String(text ?? '');
-  const later = /^\+(\d+)s$/.exec(known);
-  const at = later ? (state.accounts?.quota_at || Date.now()) + 1000 * later[1] : /^\d+$/.test(known) ? 1000 * known : Date.parse(known);
-  return known && at > Date.now() ? at : null; // what was due is over
+  const [, later] = /^\+(\d+)s$/.exec(text) ?? [];
+  const at = later ? state.accounts.quota_at + 1000 * later : /^\d+$/.test(text) ? 1000 * text : Date.parse(text);
+  return at > Date.now() && at;
 }
 
-const accountPath = (name, more = '') => `api/cli-proxy-api/accounts/${encodeURIComponent(name)}${more}`;
-/** Changes one account, and shows how it is afterwards. */
-async function changeAccount(name, method, body) {
-  if (state.busy.has(`account ${name}`)) return; // not disabled meanwhile: it would lose the focus
-  state.busy.add(`account ${name}`);
-  try {
-    await ask(method, accountPath(name), body);
-  } catch (failure) {
-    toast(failure.message, 'bad');
-  }
+const changeAccount = (name, ...change) => {
   delete offers[name];
-  state.busy.delete(`account ${name}`);
-  await loadAccounts();
-}
-actions['account-switch'] = ({ dataset: { name, more } }) => changeAccount(name, 'PATCH', { disabled: more === 'off' });
-actions['account-delete'] = async ({ dataset: { name, more } }) => {
-  if (await confirmed({ title: t('log_out_x', { name: more }), text: t('logout_text'), yes: t('log_out'), look: 'danger' })) await changeAccount(name, 'DELETE');
+  return whileBusy(`account ${name}`, ...change); // its switch is not disabled meanwhile: it would lose the focus
 };
-actions['account-models'] = async ({ dataset: { name } }) => {
+actions.switch_account = ({ name, more }) => changeAccount(name, 'PATCH', sidecarPath('accounts', name), { disabled: more === 'off' });
+actions.log_out_account = async ({ name, more }) => {
+  if (await confirmed(t('log_out_x', more), t('logout_text'), t('log_out'))) await changeAccount(name, 'DELETE', sidecarPath('accounts', name));
+};
+actions.account_models = async ({ name }) => {
   const offer = (offers[name] ??= {});
   offer.open = !offer.open;
-  schedule();
   if (!offer.open || offer.models) return;
   try {
-    const [answer] = await ask('GET', accountPath(name, '/models'));
-    Object.assign(offer, { models: answer.data ?? [], error: '' });
+    [{ data: offer.models = [] }] = await ask('GET', sidecarPath('accounts', name, '/models'));
+    offer.error = '';
   } catch (failure) {
     offer.error = failure.message;
   }
-  schedule();
 };
 
 // The log-in: a page of the provider, and the address that it ends on.
 
-actions['account-login'] = ({ dataset: { name } }) => {
+actions.account_login = ({ name }) => {
   const dialog = open('account', { name, resolve: () => leaveLogin(dialog) });
   return startLogin(dialog);
 };
-const loginPath = ({ name, login }, what) => `api/cli-proxy-api/${what}/${encodeURIComponent(name)}?state=${encodeURIComponent(login.state)}`;
+const loginPath = ({ name, login }, what) => sidecarPath(what, name, `?state=${encode(login.state)}`);
 
 async function startLogin(dialog) {
-  Object.assign(dialog, { draft: { callback_url: '' }, untouched: null, login: null, over: false, handed: false, error: '' });
+  Object.assign(dialog, { draft: { callback_url: '' }, untouched: '', login: null, over: false, handed: false, error: '' });
   schedule();
   try {
-    const [login] = await ask('POST', `api/cli-proxy-api/login/${encodeURIComponent(dialog.name)}`);
-    Object.assign(dialog, { login, until: Date.now() + 1000 * login.expires_in_s });
+    [dialog.login] = await ask('POST', sidecarPath('login', dialog.name));
+    dialog.until = Date.now() + 1000 * dialog.login.expires_in_s;
     if (!state.dialogs.includes(dialog)) return leaveLogin(dialog);
     watchLogin(dialog);
   } catch (failure) {
-    Object.assign(dialog, { over: true, error: failure.message });
+    endLogin(dialog, failure.message);
   }
-  schedule();
-  drawNow();
+  render();
   $(`#${dialog.id} [data-first]`)?.focus();
+}
+function endLogin(dialog, error) {
+  Object.assign(dialog, { over: true, error });
+  dialog.feed?.close();
+  schedule();
 }
 
 /** Hears how it goes until it is over. */
@@ -192,67 +171,43 @@ function watchLogin(dialog) {
   feed.onmessage = ({ data }) => {
     const { status, message, email } = parse(data).status;
     if (status === 'exchanging') dialog.handed = true;
-    else if (status !== 'waiting') {
-      feed.close();
-      dialog.over = true;
-      if (status === 'success') {
-        shut(dialog);
-        toast(t('logged_in_as', { email: email || dialog.name }));
-        loadAccounts();
-      } else {
-        dialog.error = message;
-      }
-    }
+    else if (status !== 'waiting') endLogin(dialog, message);
     schedule();
+    if (status !== 'success') return;
+    shut(dialog);
+    toast(t('logged_in_as', email || dialog.name));
+    loadAccounts();
   };
   feed.onerror = () => { // it tries again by itself, unless the gateway said no
-    if (feed.readyState !== EventSource.CLOSED || dialog.over) return;
-    Object.assign(dialog, { over: true, error: t('login_lost') });
-    schedule();
+    if (feed.readyState === EventSource.CLOSED && !dialog.over) endLogin(dialog, t('login_lost'));
   };
 }
 
 /** The dialog was left: the gateway is told, so that nothing is saved any more. */
 function leaveLogin(dialog) {
-  dialog.feed?.close();
   if (!dialog.login || dialog.over) return;
-  dialog.over = true;
+  endLogin(dialog);
   toast(t('login_cancelled'));
   ask('DELETE', loginPath(dialog, 'login')).catch(() => {}); // then it expires
 }
 
-/** Only web addresses are followed. */
-const webAddress = (text) => /^https?:\/\//i.test(text ?? '') ? text : '';
-dialogViews.account = (dialog) => {
-  const { login, over, handed } = dialog;
-  const url = webAddress(login?.auth_url);
-  const link = url && html`<p class="actions"><a class="button primary" data-first="yes" href="${url}" target="_blank" rel="noopener noreferrer">${t('login_open')}</a>${copyButton(url, t('copy'), 'small')}</p>`;
-  return modal(dialog, {
-    title: t('login_title', { name: dialog.name }),
-    submit: 'account',
-    body: over ? html`` : html`<ol class="steps"><li><p>${t('login_step_1')}</p>${link || html`<p class="skeleton w9">&nbsp;</p>`}</li>
-      <li><p>${t(login?.manual === false ? 'login_auto' : 'login_step_2', { address: login?.callback ?? 'localhost' })}</p></li>
-      <li>${handed ? html`<p role="status">${t('login_wait')}</p>` : field({ bind: 'draft.callback_url', label: t('login_step_3'), rows: 3, look: 'mono', secret: true, placeholder: `${login?.callback ?? 'http://localhost'}?code=…&state=…`, hint: login && t('login_until', { time: clock(dialog.until) }) })}</li></ol>`,
-    foot: html`${cancelButton()}<button class="primary" type="submit" ${over && html`data-first="yes"`} ${!over && (dialog.busy || handed || !login) && 'disabled'}>${t(over ? 'login_again_button' : 'login_finish')}</button>`,
-  });
+views.account = dialog => {
+  const { name, login, over, handed, until } = dialog;
+  const { auth_url, callback = 'http://localhost', manual } = login ?? {};
+  dialog.waiting = !over && (handed || !login);
+  const follow = /^https?:/i.test(auth_url) // only web addresses are followed
+    ? html`<p class="actions"><a class="button primary" data-first="yes" href="${auth_url}" target="_blank" rel="noopener noreferrer">${t('login_open')}</a>${copyButton(auth_url, 'small')}</p>` : skeleton(9);
+  return modal(t('login_title', name), !over && html`<ol class="steps"><li>${p('', t('login_step_1'))}${follow}</li>
+    <li>${t(manual === false ? 'login_auto' : 'login_step_2', callback)}</li>
+    <li>${handed ? html`<p role="status">${t('login_wait')}</p>` : field('callback_url', { rows: 3, look: 'mono', secret: true, placeholder: `${callback}?code=…&state=…`, hint: login && t('login_until', moment(until, { timeStyle: 'medium' })) })}</li></ol>`, t(over ? 'start_again' : 'login_finish'));
 };
-submits.account = async (dialog) => {
-  if (dialog.over) return startLogin(dialog);
-  if (dialog.busy || dialog.handed || !dialog.login) return;
-  const callback_url = dialog.draft.callback_url.trim();
-  dialog.error = callback_url ? '' : t('need_callback');
-  if (callback_url) {
-    dialog.busy = true;
-    schedule();
-    try {
-      await ask('POST', `api/cli-proxy-api/complete-login/${encodeURIComponent(dialog.name)}`, { callback_url });
-      dialog.handed = true;
-    } catch (failure) {
-      if (!dialog.over) dialog.error = failure.message;
-    }
-    dialog.busy = false;
+submits.account = async dialog => {
+  const { draft, name, over, waiting } = dialog;
+  if (over) await startLogin(dialog);
+  else if (!waiting) {
+    const callback_url = needed(draft, 'callback_url');
+    await ask('POST', sidecarPath('complete-login', name), { callback_url });
+    dialog.handed = true;
   }
-  schedule();
-  drawNow();
-  if (dialog.error) document.getElementById('f-draft.callback_url')?.focus();
+  return true; // it stays until the feed says how it went
 };

@@ -2,175 +2,166 @@
 
 state.play = { alias: '', protocol: 'chat', prompt: '', stream: true, tool: false, result: '18 °C, light rain', run: null };
 const OUTPUT_TOKENS = 2048;
-const TOOL = { name: 'get_weather', description: 'The weather of a city, now', schema: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] } };
+const TOOL = { name: 'get_weather', description: 'The weather of a city, now' };
+const TOOL_SCHEMA = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
 
-/** How each protocol asks, and how its answer is read: `read(run, event)` for a stream, `whole(run, answer)` for one body. */
+/** How each protocol asks, how its answer is read (`read` for an event of a stream, `whole` for one body), and how it goes on. */
 const SPEECH = {
   chat: {
-    turn: (prompt) => [{ role: 'user', content: prompt }],
-    body: (model, turns, { stream, tool }) => ({ model, messages: turns, stream, ...(stream && { stream_options: { include_usage: true } }), ...(tool && { tools: [{ type: 'function', function: { name: TOOL.name, description: TOOL.description, parameters: TOOL.schema } }] }) }),
+    body: (turns, stream) => ({ messages: turns, ...(stream && { stream_options: { include_usage: true } }) }),
+    tool: { type: 'function', function: { ...TOOL, parameters: TOOL_SCHEMA } },
     read(run, { choices = [], usage, error }) {
       if (error) run.error = plain(error.message ?? error);
-      if (usage) run.usage = { input: usage.prompt_tokens, output: usage.completion_tokens, cached: usage.prompt_tokens_details?.cached_tokens, reasoning: usage.completion_tokens_details?.reasoning_tokens };
-      const part = choices[0]?.delta ?? choices[0]?.message ?? {};
-      run.thought += part.reasoning_content ?? (typeof part.reasoning === 'string' ? part.reasoning : '');
-      if (typeof part.content === 'string') run.text += part.content;
-      for (const [at, call] of (part.tool_calls ?? []).entries()) {
-        const kept = (run.calls[call.index ?? at] ??= { id: '', name: '', input: '' });
-        kept.id ||= call.id ?? '';
-        kept.name += call.function?.name ?? '';
-        kept.input += call.function?.arguments ?? '';
+      tally(run, usage);
+      const { content, reasoning_content, reasoning, tool_calls = [] } = choices[0]?.delta ?? choices[0]?.message ?? {};
+      const thought = reasoning_content ?? reasoning;
+      if (typeof thought === 'string') run.thought += thought;
+      if (typeof content === 'string') run.text += content;
+      for (const [at, { index = at, id, function: { name = '', arguments: input = '' } = {} }] of tool_calls.entries()) {
+        const call = (run.calls[index] ??= { name: '', input: '' });
+        call.id ||= id;
+        call.name += name;
+        call.input += input;
       }
     },
     whole(run, answer) { this.read(run, answer); },
-    next: (run, result) => [{ role: 'assistant', content: run.text || null, tool_calls: run.calls.map(({ id, name, input }) => ({ id, type: 'function', function: { name, arguments: input } })) }, ...run.calls.map(({ id }) => ({ role: 'tool', tool_call_id: id, content: result }))],
+    next: ({ text, calls }, result) => [{ role: 'assistant', content: text || null, tool_calls: calls.map(({ id, name, input }) => ({ id, type: 'function', function: { name, arguments: input } })) }, ...calls.map(({ id }) => ({ role: 'tool', tool_call_id: id, content: result }))],
   },
   responses: {
-    turn: (prompt) => [{ role: 'user', content: [{ type: 'input_text', text: prompt }] }],
-    body: (model, turns, { stream, tool }) => ({ model, input: turns, stream, store: false, ...(tool && { tools: [{ type: 'function', name: TOOL.name, description: TOOL.description, parameters: TOOL.schema, strict: false }] }) }),
-    read(run, event) {
-      if (event.type === 'response.output_text.delta') run.text += event.delta;
-      else if (/reasoning.*\.delta$/.test(event.type)) run.thought += event.delta;
-      else if (event.type === 'response.output_item.done') { run.items.push(event.item); if (event.item.type === 'function_call') run.calls.push({ id: event.item.call_id, name: event.item.name, input: event.item.arguments }); }
-      else if (event.type === 'error') run.error = plain(event.message ?? event.error?.message);
-      else if (/^response\.(completed|incomplete|failed)$/.test(event.type)) {
-        const { usage, error, incomplete_details } = event.response;
-        this.usage(run, usage);
-        run.error = plain(error?.message ?? incomplete_details?.reason);
+    body: turns => ({ input: turns, store: false }),
+    tool: { type: 'function', ...TOOL, parameters: TOOL_SCHEMA, strict: false },
+    read(run, { type, delta, item, response, message, error }) {
+      if (type === 'response.output_text.delta') run.text += delta;
+      else if (/reasoning.*\.delta$/.test(type)) run.thought += delta;
+      else if (type === 'response.output_item.done') this.item(run, item);
+      else if (type === 'error') run.error = plain(message ?? error?.message);
+      else if (/^response\.(completed|incomplete|failed)$/.test(type)) this.end(run, response);
+    },
+    item(run, item) {
+      run.items.push(item);
+      if (item.type === 'function_call') run.calls.push({ id: item.call_id, name: item.name, input: item.arguments });
+    },
+    end(run, { usage, error, incomplete_details }) {
+      tally(run, usage);
+      run.error = plain(error?.message ?? incomplete_details?.reason);
+    },
+    whole(run, answer) {
+      for (const item of answer.output ?? []) {
+        const text = [...(item.summary ?? []), ...(item.content ?? [])].map(({ text, refusal }) => text ?? refusal ?? '').join('');
+        if (item.type === 'message') run.text += text;
+        if (item.type === 'reasoning') run.thought += text;
+        this.item(run, item);
       }
+      this.end(run, answer);
     },
-    usage(run, usage) {
-      if (usage) run.usage = { input: usage.input_tokens, output: usage.output_tokens, cached: usage.input_tokens_details?.cached_tokens, reasoning: usage.output_tokens_details?.reasoning_tokens };
-    },
-    whole(run, { output = [], usage, error }) {
-      run.items = output;
-      for (const item of output) {
-        if (item.type === 'message') run.text += item.content.map((part) => part.text ?? part.refusal ?? '').join('');
-        if (item.type === 'reasoning') run.thought += [...(item.summary ?? []), ...(item.content ?? [])].map((part) => part.text).join('');
-        if (item.type === 'function_call') run.calls.push({ id: item.call_id, name: item.name, input: item.arguments });
-      }
-      this.usage(run, usage);
-      run.error = plain(error?.message);
-    },
-    next: (run, result) => [...run.items, ...run.calls.map(({ id }) => ({ type: 'function_call_output', call_id: id, output: result }))],
+    next: ({ items, calls }, result) => [...items, ...calls.map(({ id }) => ({ type: 'function_call_output', call_id: id, output: result }))],
   },
   messages: {
-    turn: (prompt) => [{ role: 'user', content: prompt }],
-    body: (model, turns, { stream, tool }) => ({ model, max_tokens: OUTPUT_TOKENS, messages: turns, stream, ...(tool && { tools: [{ name: TOOL.name, description: TOOL.description, input_schema: TOOL.schema }] }) }),
-    read(run, event) {
-      if (event.type === 'message_start') this.usage(run, event.message?.usage);
-      else if (event.type === 'message_delta') this.usage(run, event.usage);
-      else if (event.type === 'error') run.error = plain(event.error?.message);
-      else if (event.type === 'content_block_start') {
-        run.items[event.index] = { ...event.content_block };
-        run.text += event.content_block.text ?? '';
-        if (event.content_block.type === 'tool_use') run.calls.push({ id: event.content_block.id, name: event.content_block.name, input: '', at: event.index });
-      } else if (event.type === 'content_block_delta') {
-        const { delta } = event;
-        const block = run.items[event.index] ?? {};
-        if (delta.type === 'text_delta') { run.text += delta.text; block.text = (block.text ?? '') + delta.text; }
-        if (delta.type === 'thinking_delta') { run.thought += delta.thinking; block.thinking = (block.thinking ?? '') + delta.thinking; }
-        if (delta.type === 'signature_delta') block.signature = (block.signature ?? '') + delta.signature;
-        if (delta.type === 'input_json_delta') { const call = run.calls.find(({ at }) => at === event.index); if (call) call.input += delta.partial_json; }
-      } else if (event.type === 'content_block_stop') {
-        const call = run.calls.find(({ at }) => at === event.index);
-        if (call) try { run.items[event.index].input = parse(call.input || '{}'); } catch { run.items[event.index].input = {}; }
-      }
+    body: turns => ({ max_tokens: OUTPUT_TOKENS, messages: turns }),
+    tool: { ...TOOL, input_schema: TOOL_SCHEMA },
+    read(run, { type, index, delta = {}, content_block, message, usage, error }) {
+      tally(run, message?.usage ?? usage);
+      if (error) run.error = plain(error.message);
+      if (type === 'content_block_start') this.block(run, content_block, index);
+      const block = run.items[index] ?? {};
+      const call = run.calls.find(({ at }) => at === index);
+      const { text = '', thinking = '', signature = '', partial_json = '' } = delta;
+      run.text += text;
+      run.thought += thinking;
+      for (const [key, more] of Object.entries({ text, thinking, signature })) if (more) block[key] = (block[key] ?? '') + more;
+      if (call) call.input += partial_json;
+      if (call && type === 'content_block_stop') block.input = parsed(call.input) ?? {};
     },
-    usage(run, usage) {
-      if (!usage) return;
-      const sum = (usage.input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0);
-      run.usage = { input: sum || run.usage?.input, output: usage.output_tokens ?? run.usage?.output, cached: usage.cache_read_input_tokens ?? run.usage?.cached };
+    block(run, { ...block }, at) {
+      run.items[at] = block;
+      run.text += block.text ?? '';
+      run.thought += block.thinking ?? '';
+      if (block.type === 'tool_use') run.calls.push({ at, id: block.id, name: block.name, input: same(block.input, {}) ? '' : plain(block.input) });
     },
     whole(run, { content = [], usage }) {
-      run.items = content;
-      for (const block of content) {
-        if (block.type === 'text') run.text += block.text;
-        if (block.type === 'thinking') run.thought += block.thinking;
-        if (block.type === 'tool_use') run.calls.push({ id: block.id, name: block.name, input: JSON.stringify(block.input) });
-      }
-      this.usage(run, usage);
+      content.forEach((block, at) => this.block(run, block, at));
+      tally(run, usage);
     },
-    next: (run, result) => [{ role: 'assistant', content: run.items.filter(Boolean) }, { role: 'user', content: run.calls.map(({ id }) => ({ type: 'tool_result', tool_use_id: id, content: result })) }],
+    next: ({ items, calls }, result) => [{ role: 'assistant', content: items.filter(Boolean) }, { role: 'user', content: calls.map(({ id }) => ({ type: 'tool_result', tool_use_id: id, content: result })) }],
   },
 };
+
+/** Notes the tokens of an answer, in any protocol's words. Messages counts what was cached beside the rest. */
+function tally(run, usage) {
+  if (!usage) return;
+  const input = usage.prompt_tokens_details ?? usage.input_tokens_details;
+  const beside = (usage.cache_read_input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0);
+  const now = {
+    input: (usage.prompt_tokens ?? usage.input_tokens ?? 0) + beside || undefined,
+    output: usage.completion_tokens ?? usage.output_tokens,
+    cached: input?.cached_tokens ?? usage.cache_read_input_tokens,
+    reasoning: (usage.completion_tokens_details ?? usage.output_tokens_details)?.reasoning_tokens,
+  };
+  for (const [key, n] of Object.entries(now)) run.usage[key] = n ?? run.usage[key];
+}
 
 function playView() {
   const { play } = state;
-  const callable = state.config.aliases.filter((alias) => upstreamOf(alias.upstream)?.enabled !== false);
-  if (!callable.some(({ alias }) => alias === play.alias)) play.alias = callable[0]?.alias ?? '';
+  const { run, protocol, tool } = play;
+  const names = callable();
+  if (!names.some(([name]) => name === play.alias)) play.alias = names[0]?.[0];
   const upstream = upstreamOf(aliasOf(play.alias)?.upstream);
-  const { flag } = PROTOCOLS.find(({ id }) => id === play.protocol);
-  const { run } = play;
-  if (!callable.length) return html`<div class="top"><h1>${t('play')}</h1></div>${empty('play', t('no_models_title'), t('no_models_text'), html`<a class="button primary" href="#/upstreams">${t('choose_models')}</a>`)}`;
-  return html`<div class="top"><h1>${t('play')}</h1></div>
-    <form class="card play-form" data-submit="play" novalidate>
-      <div class="grid two">${field({ bind: 'play.alias', label: t('model'), value: play.alias, options: callable.map(({ alias }) => [alias, alias]) })}
-      ${field({ bind: 'play.protocol', label: t('protocol'), value: play.protocol, options: PROTOCOLS.map(({ id, label }) => [id, label]), hint: upstream && (upstream[flag] || isOauth(upstream)) ? t('play_verbatim') : t('play_converted') })}</div>
-      ${field({ bind: 'play.prompt', label: t('prompt'), value: play.prompt, rows: 3, placeholder: play.tool ? t('prompt_tool') : t('prompt_example'), hint: t('prompt_hint') })}
-      <div class="actions">${check({ bind: 'play.stream', label: t('stream'), on: play.stream })}${check({ bind: 'play.tool', label: t('with_tool'), on: play.tool })}<span class="grow"></span>
-      ${run?.running ? html`<button type="button" class="danger" data-action="stop-play">${icon('close')}${t('stop')}</button>` : html`<button class="primary" type="submit">${icon('play')}${t('send')}</button>`}</div></form>
-    ${run && html`<div class="play-out"><section class="card answer" aria-label="${t('answer')}" aria-busy="${run.running ? 'true' : 'false'}"><h2>${t('answer')}</h2>
-      ${run.thought && html`<details class="thought" open><summary>${t('thinking')}</summary><p>${run.thought}</p></details>`}
-      <div class="said" tabindex="0" role="group" aria-label="${t('answer')}">${run.text || (run.running ? html`<span class="soft">${t('waiting')}</span>` : !run.calls.length && !run.error && html`<span class="soft">${t('no_text')}</span>`)}${run.running && run.text && html`<span class="caret"></span>`}</div>
-      ${run.calls.filter(Boolean).map((call) => html`<div class="call"><b>${t('calls_tool', { name: call.name })}</b><pre tabindex="0"><code>${call.input}</code></pre></div>`)}
-      ${!run.running && run.calls.length > 0 && !run.error && html`<div class="actions">${field({ bind: 'play.result', label: t('tool_result'), value: play.result })}<button type="button" class="accent" data-action="answer-tool">${t('send_result')}</button></div>`}
-      ${run.error && html`<p class="failed" role="alert">${icon('warn')}<span>${run.error}</span></p>`}
-      ${run.stopped && html`<p class="hint">${t('stopped')}</p>`}
-      ${run.warnings.length > 0 && html`<div class="lost"><h3>${t('lost_title')}</h3><ul>${run.warnings.map((warning) => html`<li>${lostWords(warning)}</li>`)}</ul></div>`}
-      <dl class="facts">${runFacts(run).map(([label, value]) => html`<div><dt>${label}</dt><dd class="num">${value}</dd></div>`)}</dl>
-      ${run.id && !run.running && html`<p><a href="#/requests/${run.id}">${t('look_at_request')}</a></p>`}</section>
-    <section class="card raw-events" aria-label="${t('raw_events')}"><h2>${t('raw_events')}</h2><div class="pane-body" tabindex="0" role="group" aria-label="${t('raw_events')}">${run.streamed ? html`<ol class="events">${run.events.slice(-EVENTS_DRAWN_MAX).map((event) => eventRow(event, event.at))}</ol>` : bodyView(run.raw)}</div></section></div>`}`;
+  if (!upstream) return html`${top()}${empty('play', t('no_models_yet'), t('no_models_text'), link('upstreams', t('choose_models'), { look: 'primary' }))}`;
+  const verbatim = isOauth(upstream) || upstream[PROTOCOLS.find(({ id }) => id === protocol).flag];
+  return html`${top()}<form class="card play-form" novalidate>
+      <div class="grid two">${field('play.alias', { label: 'model', options: names })}
+      ${field('play.protocol', { options: PROTOCOLS.map(({ id, label }) => [id, label]), hint: t(verbatim ? 'verbatim' : 'converted') })}</div>
+      ${field('play.prompt', { rows: 3, placeholder: t(tool ? 'prompt_tool' : 'prompt_example') })}
+      <div class="actions">${check('play.stream')}${check('play.tool')}${span('grow')}
+      ${run?.running ? button('stop', { glyph: 'close', look: 'danger' }) : html`<button class="primary" type="submit">${icon('play')}${t('send')}</button>`}</div></form>
+    ${run && html`<div class="play-out">${answerCard(run)}${card('raw-events', t('raw_events'), scroller('pane-body', t('raw_events'), run.streamed ? eventList(run.events.slice(-EVENTS_DRAWN_MAX), ({ ms }) => ms) : bodyView(run.raw)))}</div>`}`;
 }
 
-function runFacts(run) {
-  const facts = [];
-  if (run.status) facts.push([t('status'), run.status]);
-  if (run.first_ms !== undefined) facts.push([t('first_byte'), span(run.first_ms)]);
-  if (run.total_ms !== undefined) facts.push([t('total'), span(run.total_ms)]);
-  const { input, output, cached, reasoning } = run.usage ?? {};
-  if (output && run.total_ms !== undefined) facts.push([t('tokens_per_s'), number(output / Math.max(0.001, (run.total_ms - (run.streamed ? run.text_ms ?? run.first_ms ?? 0 : 0)) / 1000), 1)]);
-  for (const [label, value] of [[t('input_tokens'), input], [t('output_tokens'), output], [t('cached_tokens'), cached], [t('reasoning_tokens'), reasoning]]) if (value !== undefined && value !== null) facts.push([label, number(value)]);
-  return facts;
+function answerCard({ running, text, thought, calls, error, stopped, warnings, status, first_ms, text_ms, total_ms, streamed, usage, id }) {
+  const { input, output, cached, reasoning } = usage;
+  const seconds = (total_ms - (streamed ? text_ms ?? first_ms : 0)) / 1000;
+  return card('answer', t('answer'), html`
+    ${thought && fold(t('thinking'), p('', thought), true, 'thought')}
+    <div aria-busy="${bool(running)}">${scroller('said', t('answer'), text || (running ? soft(t('waiting')) : !calls.length && !error && soft(t('no_text'))), running && text && span('caret'))}</div>
+    ${calls.filter(Boolean).map(({ name, input }) => html`<div><b>${t('calls_tool', name)}</b><pre class="call" tabindex="0"><code>${input}</code></pre></div>`)}
+    ${!running && calls.length > 0 && !error && html`${div('actions', field('play.result'), button('send_result', { look: 'accent' }))}`}
+    <div role="alert">${warned(error)}</div>${stopped && hint(t('stopped'))}${lostList(warnings)}
+    ${factList([['status', status && String(status)], ['first_byte', took(first_ms)], ['total', took(total_ms)], ['tokens_per_second', output && seconds > 0 && number(output / seconds, 1) || ''], ['input_tokens', input], ['output_tokens', output], ['cached_tokens', cached], ['reasoning_tokens', reasoning]])}
+    ${id && !running && html`<p><a href="#/requests/${id}">${t('look_at_this_request')}</a></p>`}`);
 }
 
-submits.play = () => send(SPEECH[state.play.protocol].turn(state.play.prompt.trim() || t(state.play.tool ? 'prompt_tool' : 'prompt_example')));
-actions['stop-play'] = () => state.play.run?.abort.abort();
-actions['answer-tool'] = () => {
+submits.play = () => converse([{ role: 'user', content: state.play.prompt.trim() || t(state.play.tool ? 'prompt_tool' : 'prompt_example') }]);
+actions.stop = () => state.play.run.abort.abort();
+actions.send_result = () => {
   const { run, result } = state.play;
-  send([...run.turns, ...SPEECH[run.protocol].next({ ...run, calls: run.calls.filter(Boolean) }, result)], run.protocol);
+  return converse([...run.turns, ...SPEECH[run.protocol].next({ ...run, calls: run.calls.filter(Boolean) }, result)], run.protocol);
 };
 
-async function send(turns, protocol = state.play.protocol) {
-  const { play } = state;
-  if (play.run?.running) return;
+async function converse(turns, protocol = state.play.protocol) {
+  const { alias, stream, tool, run: before } = state.play;
+  if (before?.running) return;
   const speech = SPEECH[protocol];
-  const run = { protocol, turns, running: true, text: '', thought: '', calls: [], items: [], events: [], raw: null, error: '', warnings: [], abort: new AbortController() };
-  play.run = run;
+  const run = { protocol, turns, running: true, text: '', thought: '', calls: [], items: [], events: [], usage: {}, warnings: [], abort: new AbortController() };
+  state.play.run = run;
   schedule();
   const begun = performance.now();
   const now = () => performance.now() - begun;
   try {
-    const headers = { 'content-type': 'application/json' };
-    if (protocol === 'messages') headers['anthropic-version'] = '2023-06-01';
-    const body = JSON.stringify(speech.body(play.alias, turns, play));
-    const answer = await fetch(address(`api/try/v1/${PROTOCOLS.find(({ id }) => id === protocol).path}`), { method: 'POST', headers, body, signal: run.abort.signal, credentials: 'same-origin', cache: 'no-store' });
-    run.status = answer.status;
-    run.first_ms = now();
-    run.id = /^req_/.test(answer.headers.get('x-request-id') ?? '') ? answer.headers.get('x-request-id') : '';
-    run.warnings = (answer.headers.get('x-llm-wrapper-warnings') ?? '').split(',').map((entry) => entry.trim()).filter(Boolean);
-    if (answer.status === 401 && !answer.headers.get('x-request-id')) locked();
-    run.streamed = answer.ok && /event-stream/.test(answer.headers.get('content-type') ?? '');
+    const answer = await send('POST', `api/try/v1/${PROTOCOLS.find(({ id }) => id === protocol).path}`, { model: alias, stream, ...speech.body(turns, stream), ...(tool && { tools: [speech.tool] }) }, protocol === 'messages' ? { 'anthropic-version': '2023-06-01' } : {}, run.abort.signal);
+    const said = name => answer.headers.get(name) ?? '';
+    Object.assign(run, { status: answer.status, first_ms: now(), id: /^req_\w+$/.exec(said('x-request-id'))?.[0], warnings: said('x-llm-wrapper-warnings').split(/[,\s]+/).filter(Boolean) });
+    if (run.status === 401 && !said('x-request-id')) locked();
+    run.streamed = answer.ok && /event-stream/.test(said('content-type'));
     if (run.streamed) await readStream(answer, run, speech, now);
     else {
-      run.raw = await answer.text();
-      try { run.raw = parse(run.raw); } catch { /* shown as text */ }
-      if (answer.ok && typeof run.raw === 'object') speech.whole(run, run.raw);
-      else run.error = plain(run.raw?.error?.message ?? run.raw?.error ?? t('status_n', { n: answer.status }));
+      const text = await answer.text();
+      run.raw = parsed(text) ?? text;
+      if (answer.ok && isTree(run.raw)) speech.whole(run, run.raw);
+      else run.error = errorOf(run.raw, answer);
     }
   } catch (error) {
     if (run.abort.signal.aborted) run.stopped = true;
-    else run.error = error instanceof TypeError ? t('unreachable_short') : error.message;
+    else run.error = error instanceof TypeError ? t('no_answer') : error.message;
   }
   run.total_ms = now();
   run.running = false;
@@ -186,10 +177,10 @@ async function readStream(answer, run, speech, now) {
     const end = done ? rest.length : Math.max(rest.lastIndexOf('\n\n'), rest.lastIndexOf('\r\n\r\n'));
     if (end > 0) {
       for (const event of eventsOf(rest.slice(0, end))) {
-        run.events.push({ ...event, at: now() });
-        if (!event.data || event.data === '[DONE]') continue;
-        try { speech.read(run, parse(event.data)); } catch (error) { run.error ||= error.message; }
-        if (run.text && run.text_ms === undefined) run.text_ms = now();
+        run.events.push({ ...event, ms: now() });
+        const value = parsed(event.data);
+        if (isTree(value)) speech.read(run, value);
+        if (run.text) run.text_ms ??= now();
       }
       rest = rest.slice(end).replace(/^[\r\n]+/, '');
       schedule();

@@ -7,16 +7,17 @@ room=$(pwd)/target/browser
 sdk=$(pwd)/target/sdk/venv/bin
 playwright="playwright==1.65.2"
 axe="axe-core@4.14.1"
+acorn="acorn@8.19.0"
 
 [ -x "$sdk/python" ] || sh tests/sdk/run.sh
 PATH=$sdk:$PATH
 mkdir -p "$room"
-if [ "$(cat "$room/pins" 2>/dev/null)" != "$playwright $axe" ]; then
+if [ "$(cat "$room/pins" 2>/dev/null)" != "$playwright $axe $acorn" ]; then
     python3 -m venv --clear "$room/venv"
     "$room/venv/bin/pip" install --quiet --disable-pip-version-check "$playwright"
     (cd "$room" && rm -rf node_modules && echo '{"private": true}' > package.json &&
-        npm install --silent --no-audit --no-fund --ignore-scripts "$axe")
-    echo "$playwright $axe" > "$room/pins"
+        npm install --silent --no-audit --no-fund --ignore-scripts "$axe" "$acorn")
+    echo "$playwright $axe $acorn" > "$room/pins"
 fi
 [ -x "${BINARY:-target/debug/llm-wrapper}" ] || cargo build --quiet
 cargo build --quiet --example fake-cliproxyapi && "$room/venv/bin/python" tests/browser/accounts.py "$@"
