@@ -12,7 +12,7 @@ use super::server::Patience;
 use super::{First, race};
 use crate::clock;
 use crate::error::{Error, Kind};
-use crate::wire::body::{Decoder, LAST_CHUNK, write_chunk};
+use crate::wire::body::{CHUNK_PREFIX_BYTES_MAX, CHUNK_SUFFIX, Decoder, LAST_CHUNK, write_chunk};
 use crate::wire::head::{
     Method, RequestHead, Version, write_field, write_number_field, write_status_line,
 };
@@ -30,6 +30,8 @@ use tokio::time::Instant;
 
 /// A body that was not asked for is read and thrown away up to this size; beyond it the connection is closed.
 const DRAIN_BYTES_MAX: u64 = 64 * 1024;
+/// What a chunk, and the body's end behind it, take beside the data.
+const CHUNK_FRAME_BYTES: usize = CHUNK_PREFIX_BYTES_MAX + CHUNK_SUFFIX.len() + LAST_CHUNK.len();
 /// How long a closing connection takes in what the client is still sending, so that it sees the answer and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -262,6 +264,17 @@ impl Exchange {
 
     /// Sends bytes of the body and waits until the connection has taken them.
     pub async fn write(&mut self, data: &[u8]) -> Result<(), Gone> {
+        self.append(data);
+        self.flush().await
+    }
+
+    /// The same with the body's last bytes: they leave together with its end.
+    pub async fn write_last(&mut self, data: &[u8]) -> Result<(), Gone> {
+        self.append(data);
+        self.finish().await
+    }
+
+    fn append(&mut self, data: &[u8]) {
         if self.sending != Sending::Whole {
             self.body_bytes_out += data.len() as u64;
         }
@@ -274,11 +287,13 @@ impl Exchange {
                 }
                 self.out.extend(data);
             }
-            Sending::Chunked => self.out.append_with(|out| write_chunk(out, data)),
+            Sending::Chunked => {
+                self.out.spare(data.len() + CHUNK_FRAME_BYTES);
+                self.out.append_with(|out| write_chunk(out, data));
+            }
             Sending::UntilClose => self.out.extend(data),
             Sending::Nothing | Sending::Whole | Sending::Broken => {}
         }
-        self.flush().await
     }
 
     /// The answer is complete.
