@@ -10,6 +10,7 @@ use super::recall::Keeping;
 use super::trace::Trace;
 use crate::error::Error;
 use crate::log;
+use crate::net::buffer::Buffer;
 use crate::net::client::{Answer, Body};
 use crate::net::exchange::Exchange;
 use crate::protocol::responses::state;
@@ -28,6 +29,8 @@ use tokio::time::Instant;
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A whole answer that has to be converted is no larger than this.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What a first event takes beside twice the bytes it was made of.
+const EVENT_BYTES: usize = 512;
 /// After the last event an upstream may take this long to end its body, so that its connection can be used again.
 const BODY_END: Duration = Duration::from_secs(1);
 
@@ -37,6 +40,29 @@ pub(super) struct Answering {
     pub made: Made,
     pub to: Protocol,
     pub keeping: Option<Keeping>,
+}
+
+/// A stream on its way back.
+pub(super) struct Streaming {
+    translator: Translator,
+    body: Body,
+    keeping: Option<Keeping>,
+}
+
+impl Streaming {
+    pub fn new(answering: Answering, client: Protocol, body: Body) -> Streaming {
+        let Answering {
+            cx,
+            made,
+            to,
+            keeping,
+        } = answering;
+        Streaming {
+            translator: Translator::new(to, client, cx, made),
+            body,
+            keeping,
+        }
+    }
 }
 
 impl Forward<'_> {
@@ -98,22 +124,23 @@ impl Forward<'_> {
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
-        answering: Answering,
+        answering: &Answering,
         error: Error,
     ) -> Result<(), Refusal> {
-        let translator = answering.translator(self.protocol);
-        self.fail_stream(exchange, trace, translator, Vec::new(), error)
+        let Answering { cx, made, to, .. } = answering;
+        let mut translator = Translator::new(*to, self.protocol, cx.clone(), made.clone());
+        self.fail_stream(exchange, trace, &mut translator, Buffer::new(), error)
             .await
     }
 
     /// Tells the client of a failure: as an HTTP error while that is possible, else inside its stream, whose body then ends
-    /// as a stream does, but never as a complete answer.
+    /// as a stream does, but never as a complete answer. `out` goes before it.
     async fn fail_stream(
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
-        mut translator: Translator,
-        mut out: Vec<u8>,
+        translator: &mut Translator,
+        mut out: Buffer,
         error: Error,
     ) -> Result<(), Refusal> {
         if !exchange.is_begun() && !translator.started() {
@@ -124,23 +151,29 @@ impl Forward<'_> {
             id = self.request_id,
             error = error
         );
-        translator.fail(&error, &mut out);
+        out.append_with(|out| translator.fail(&error, out));
         self.begin_stream(exchange, trace);
-        trace.tells(&out);
-        exchange
-            .write(&out)
-            .await
-            .map_err(|_| Refusal::ClientLeft)?;
-        self.finish_stream(exchange, trace).await
+        self.end_stream(exchange, trace, out.data()).await
     }
 
-    /// Ends a stream, with its record if the client asked for it.
-    async fn finish_stream(&self, exchange: &mut Exchange, trace: &Trace) -> Result<(), Refusal> {
-        if let Some(report) = trace.report(exchange, exchange.status()) {
-            let sent = exchange.write(&mode::comment(&report)).await;
-            sent.map_err(|_| Refusal::ClientLeft)?;
+    /// Sends the last events of a stream and ends it, with its record if the client asked for it.
+    async fn end_stream(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        last: &[u8],
+    ) -> Result<(), Refusal> {
+        trace.tells(last);
+        if !trace.debugs {
+            let sent = exchange.write_last(last).await;
+            return sent.map_err(|_| Refusal::ClientLeft);
         }
-        exchange.finish().await.map_err(|_| Refusal::ClientLeft)
+        let sent = exchange.write(last).await;
+        sent.map_err(|_| Refusal::ClientLeft)?;
+        let report = trace.report(exchange, exchange.status());
+        let comment = report.map(|report| mode::comment(&report));
+        let sent = exchange.write_last(&comment.unwrap_or_default()).await;
+        sent.map_err(|_| Refusal::ClientLeft)
     }
 
     /// A stream for a stream.
@@ -148,29 +181,36 @@ impl Forward<'_> {
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
-        answering: Answering,
-        mut body: Body,
+        mut streaming: Box<Streaming>,
     ) -> Result<(), Refusal> {
-        let mut translator = answering.translator(self.protocol);
-        let keeping = answering.keeping;
+        let Streaming {
+            translator,
+            body,
+            keeping,
+        } = &mut *streaming;
         let idle = body.idle();
-        let mut out = Vec::new();
+        // Owns memory from a read to the write of what came of it, not while the upstream is silent.
+        let mut out = Buffer::new();
         let mut heard_at = Instant::now();
         let mut told_at = heard_at;
-        while !translator.is_finished() {
+        loop {
             let next = {
                 let (gone, alarm) = exchange.waiting();
                 let mut gone = pin!(gone);
                 alarm.set_at((heard_at + idle).min(told_at + KEEP_ALIVE));
                 poll_fn(|cx| {
                     let piece = body.poll_piece(cx, |piece| {
-                        trace.hears(piece.data());
-                        let fed = translator.feed(piece.data(), &mut out);
-                        if piece.last {
-                            fed.and_then(|()| translator.finish(&mut out))
-                        } else {
-                            fed
-                        }
+                        let data = piece.data();
+                        trace.hears(data);
+                        out.spare(data.len() * 2 + EVENT_BYTES);
+                        let mut fed = Ok(());
+                        out.append_with(|out| {
+                            fed = translator.feed(data, out);
+                            if piece.last && fed.is_ok() {
+                                fed = translator.finish(out);
+                            }
+                        });
+                        fed
                     });
                     if let Poll::Ready(fed) = piece {
                         return Poll::Ready(Ok(Some(fed.and_then(|fed| fed))));
@@ -183,41 +223,43 @@ impl Forward<'_> {
                 .await?
             };
             let now = Instant::now();
-            match next {
-                Some(Ok(())) => heard_at = now,
-                Some(Err(error)) => {
-                    return self
-                        .fail_stream(exchange, trace, translator, out, error)
-                        .await;
+            let failed = match next {
+                Some(Ok(())) => {
+                    heard_at = now;
+                    None
                 }
-                None if now.duration_since(heard_at) >= idle => {
-                    return self
-                        .fail_stream(exchange, trace, translator, out, silent(idle))
-                        .await;
+                Some(Err(error)) => Some(error),
+                None if now.duration_since(heard_at) >= idle => Some(silent(idle)),
+                None => {
+                    out.append_with(|out| translator.keep_alive(out));
+                    None
                 }
-                None => translator.keep_alive(&mut out),
+            };
+            if let Some(error) = failed {
+                return Box::pin(self.fail_stream(exchange, trace, translator, out, error)).await;
+            }
+            if translator.is_finished() {
+                break;
             }
             if !out.is_empty() {
                 self.begin_stream(exchange, trace);
-                trace.tells(&out);
-                exchange
-                    .write(&out)
-                    .await
-                    .map_err(|_| Refusal::ClientLeft)?;
-                out.clear();
+                trace.tells(out.data());
+                let sent = exchange.write(out.data()).await;
+                sent.map_err(|_| Refusal::ClientLeft)?;
                 told_at = now;
             }
+            out.release();
         }
-        let found = translator.warnings().clone();
-        trace.warnings.merge(found);
+        trace.warnings.merge(translator.warnings().clone());
+        // Before the client hears of the end: its next request may refer to it.
         let kept = translator.kept().map(|(id, items)| state::Answered {
             id: id.to_owned(),
             items: state::split(items),
         });
-        self.keep(keeping, kept);
-        drop(translator);
-        self.finish_stream(exchange, trace).await?;
-        let_end(body);
+        self.keep(keeping.take(), kept);
+        self.begin_stream(exchange, trace);
+        self.end_stream(exchange, trace, out.data()).await?;
+        let_end(streaming.body);
         Ok(())
     }
 
@@ -232,7 +274,7 @@ impl Forward<'_> {
         let body = match self.collect(exchange, &mut answer, ANSWER_BYTES_MAX).await {
             Ok(body) => body,
             Err(Refusal::Error(error)) if exchange.is_begun() => {
-                return self.fail(exchange, trace, answering, *error).await;
+                return self.fail(exchange, trace, &answering, *error).await;
             }
             Err(refusal) => return Err(refusal),
         };
@@ -246,14 +288,23 @@ impl Forward<'_> {
                 if answering.keeping.is_some() {
                     // The same answer, whole, has the same ids.
                     let mut told = Warnings::default();
-                    let whole =
-                        convert_response(*to, self.protocol, cx, made, body.data(), &mut told);
+                    let whole = convert_response(
+                        *to,
+                        self.protocol,
+                        cx,
+                        made,
+                        body.data(),
+                        &mut told,
+                        Vec::new(),
+                    );
                     let kept = whole.ok().and_then(|whole| state::answered(&whole));
                     self.keep(answering.keeping, kept);
                 }
                 self.answer_stream(exchange, trace, &events).await
             }
-            Err(error) if exchange.is_begun() => self.fail(exchange, trace, answering, error).await,
+            Err(error) if exchange.is_begun() => {
+                self.fail(exchange, trace, &answering, error).await
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -266,10 +317,7 @@ impl Forward<'_> {
         events: &[u8],
     ) -> Result<(), Refusal> {
         self.begin_stream(exchange, trace);
-        trace.tells(events);
-        let sent = exchange.write(events).await;
-        sent.map_err(|_| Refusal::ClientLeft)?;
-        self.finish_stream(exchange, trace).await
+        self.end_stream(exchange, trace, events).await
     }
 
     /// A whole answer made of a stream.
@@ -326,12 +374,10 @@ impl Forward<'_> {
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
-        answering: Answering,
-        mut answer: Answer,
+        answering: &mut Answering,
+        answer: &mut Answer,
     ) -> Result<Vec<u8>, Refusal> {
-        let body = self
-            .collect(exchange, &mut answer, ANSWER_BYTES_MAX)
-            .await?;
+        let body = self.collect(exchange, answer, ANSWER_BYTES_MAX).await?;
         trace.hears(body.data());
         let mut warnings = Warnings::default();
         let converted = convert_response(
@@ -341,10 +387,11 @@ impl Forward<'_> {
             &answering.made,
             body.data(),
             &mut warnings,
+            Buffer::vector(body.data().len() + EVENT_BYTES),
         )?;
         trace.warnings.merge(warnings);
         if answering.keeping.is_some() {
-            self.keep(answering.keeping, state::answered(&converted));
+            self.keep(answering.keeping.take(), state::answered(&converted));
         }
         Ok(converted)
     }
@@ -362,12 +409,6 @@ impl Forward<'_> {
             self.write_fields(out, trace);
         });
         sent.await.map_err(|_| Refusal::ClientLeft)
-    }
-}
-
-impl Answering {
-    fn translator(&self, client: Protocol) -> Translator {
-        Translator::new(self.to, client, self.cx.clone(), self.made.clone())
     }
 }
 

@@ -5,7 +5,7 @@
 //! of silence the head and a sign of life go out together; from then on a failure is told inside the stream.
 
 use super::Refusal;
-use super::answering::{Answering, KEEP_ALIVE};
+use super::answering::{Answering, KEEP_ALIVE, Streaming};
 use super::forward::{ERROR_BYTES_MAX, Forward, head_of, send};
 use super::headers::{is_event_stream, write_answer_fields, write_request_fields};
 use super::metrics::Gauge;
@@ -16,34 +16,42 @@ use super::trace::Trace;
 use crate::clock;
 use crate::error::{Blame, Error, Kind};
 use crate::net::alarm::Alarm;
+use crate::net::buffer::Buffer;
 use crate::net::client::Answer;
 use crate::net::exchange::Exchange;
-use crate::net::{First, race, tls};
+use crate::net::tls;
 use crate::protocol::responses::state;
 use crate::protocol::{
     Context, Converted, Made, Protocol, Usage, convert_request, estimate_answer, of_answer,
 };
 use crate::wire::json::{Object, splice};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::time::sleep;
+use std::task::Poll;
+
+/// How much longer a body may be in another protocol before it has to be moved: the words around a few hundred turns.
+const GROWTH_BYTES: usize = 1024;
+/// Field lines as they are recorded fit.
+const FIELDS_BYTES: usize = 512;
 
 /// A request that was converted and is to be sent.
 pub(super) struct Conversion {
     route: Arc<Route>,
-    to: Protocol,
-    converted: Converted,
-    /// What is to be kept of it and its answer.
-    keeping: Option<Keeping>,
+    body: Buffer,
+    betas: Vec<&'static str>,
+    anthropic_version: &'static str,
+    invented: Vec<&'static str>,
+    answering: Answering,
 }
 
 impl Conversion {
     /// The same, of a Responses request whose state was put back.
     pub fn recalled(mut self, previous: Option<&str>, keeping: Option<Keeping>) -> Conversion {
         if let Some(id) = previous {
-            state::echo_previous(&mut self.converted.context.echo, id);
+            state::echo_previous(&mut self.answering.cx.echo, id);
         }
-        self.keeping = keeping;
+        self.answering.keeping = keeping;
         self
     }
 }
@@ -63,23 +71,41 @@ impl Forward<'_> {
         trace: &mut Trace,
         route: &Arc<Route>,
         to: Protocol,
-        body: &[u8],
+        body: Object<'_>,
     ) -> Result<Conversion, Error> {
-        let mut converted = convert_request(self.protocol, to, &route.caps, &route.model, body)?;
+        let spare = Buffer::vector(body.source().len() + GROWTH_BYTES);
+        let Converted {
+            body,
+            warnings,
+            mut context,
+            betas,
+            anthropic_version,
+            invented,
+            ..
+        } = convert_request(self.protocol, to, &route.caps, &route.model, body, spare)?;
         if route.strict
-            && let Some(refusal) = converted.warnings.refusal()
+            && let Some(refusal) = warnings.refusal()
         {
             return Err(refusal);
         }
-        converted.context.request_id = self.request_id.to_owned();
-        trace
-            .warnings
-            .merge(std::mem::take(&mut converted.warnings));
+        context.request_id = self.request_id.to_owned();
+        trace.warnings.merge(warnings);
+        let made = Made {
+            now_unix_s: clock::unix_s(),
+            random: tls::random(),
+        };
         Ok(Conversion {
             route: route.clone(),
-            to,
-            converted,
-            keeping: None,
+            body: Buffer::of(body),
+            betas,
+            anthropic_version,
+            invented,
+            answering: Answering {
+                cx: context,
+                made,
+                to,
+                keeping: None,
+            },
         })
     }
 
@@ -90,28 +116,53 @@ impl Forward<'_> {
         trace: &mut Trace,
         conversion: Box<Conversion>,
     ) -> Result<(), Refusal> {
-        let streams = conversion.converted.context.stream;
-        let _stream = streams.then(|| {
+        let _stream = conversion.answering.cx.stream.then(|| {
             trace.streams();
             self.app.metrics.opened(Gauge::Streams)
         });
-        let Some((answering, answer, events)) = self.answered(exchange, trace, *conversion).await?
-        else {
-            return Ok(());
+        // Boxed: what the way there needs is not held for the hour a stream may last.
+        match Box::pin(self.answered(exchange, trace, conversion)).await? {
+            Some(streaming) => self.stream(exchange, trace, streaming).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Sends a converted request and answers the client, unless a stream is to be passed on as it comes: that is given back.
+    async fn answered(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        mut conversion: Box<Conversion>,
+    ) -> Result<Option<Box<Streaming>>, Refusal> {
+        let sent = self.sent(exchange, trace, &mut conversion).await?;
+        let Some((mut answer, events)) = sent else {
+            return Ok(None);
         };
-        match (streams, events) {
-            (true, true) => self.stream(exchange, trace, answering, answer.body).await,
-            (true, false) => self.replay(exchange, trace, answering, answer).await,
+        let streams = conversion.answering.cx.stream;
+        let body = match (streams, events) {
+            (true, true) => {
+                let answering = conversion.answering;
+                let streaming = Streaming::new(answering, self.protocol, answer.body);
+                return Ok(Some(Box::new(streaming)));
+            }
+            (true, false) => {
+                let answering = conversion.answering;
+                let told = Box::pin(self.replay(exchange, trace, answering, answer));
+                return told.await.map(|()| None);
+            }
             (false, true) => {
-                let whole = self.gather(exchange, trace, answering, answer.body);
-                let (body, _) = whole.await?;
-                self.answer_json(exchange, trace, &body).await
+                let answering = conversion.answering;
+                let gathered = Box::pin(self.gather(exchange, trace, answering, answer.body));
+                gathered.await?.0
             }
             (false, false) => {
-                let body = self.whole(exchange, trace, answering, answer).await?;
-                self.answer_json(exchange, trace, &body).await
+                let answering = &mut conversion.answering;
+                self.whole(exchange, trace, answering, &mut answer).await?
             }
-        }
+        };
+        let body = Buffer::of(body);
+        self.answer_json(exchange, trace, body.data()).await?;
+        Ok(None)
     }
 
     /// The same, but the answer is the caller's to send. None: the client was already told of a failure.
@@ -119,17 +170,19 @@ impl Forward<'_> {
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
-        conversion: Conversion,
+        mut conversion: Conversion,
     ) -> Result<Option<Whole>, Refusal> {
-        let Some((answering, answer, events)) = self.answered(exchange, trace, conversion).await?
-        else {
+        let sent = self.sent(exchange, trace, &mut conversion).await?;
+        let Some((mut answer, events)) = sent else {
             return Ok(None);
         };
+        let mut answering = conversion.answering;
         let (cx, made) = (answering.cx.clone(), answering.made.clone());
         let (body, usage) = if events {
             self.gather(exchange, trace, answering, answer.body).await?
         } else {
-            (self.whole(exchange, trace, answering, answer).await?, None)
+            let whole = self.whole(exchange, trace, &mut answering, &mut answer);
+            (whole.await?, None)
         };
         Ok(Some(Whole {
             body,
@@ -141,73 +194,69 @@ impl Forward<'_> {
 
     /// Sends a converted request. Gives the answer, if it is one, and whether it is a stream of events; None: the client was
     /// told of a failure.
-    async fn answered(
+    async fn sent(
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
-        conversion: Conversion,
-    ) -> Result<Option<(Answering, Answer, bool)>, Refusal> {
-        let Conversion {
-            route,
-            to,
-            converted,
-            keeping,
-        } = conversion;
-        let made = Made {
-            now_unix_s: clock::unix_s(),
-            random: tls::random(),
-        };
-        let answering = Answering {
-            cx: converted.context.clone(),
-            made,
-            to,
-            keeping,
-        };
-        let sent = self
-            .send_converted(exchange, trace, &route, to, converted)
-            .await;
+        conversion: &mut Conversion,
+    ) -> Result<Option<(Answer, bool)>, Refusal> {
+        let sent = self.send_converted(exchange, trace, conversion).await;
+        conversion.body.release();
         let mut answer = match sent {
             Ok(answer) => answer,
             Err(Refusal::Error(error)) if exchange.is_begun() => {
-                self.fail(exchange, trace, answering, *error).await?;
-                return Ok(None);
+                let told = self.fail(exchange, trace, &conversion.answering, *error);
+                return Box::pin(told).await.map(|()| None);
             }
             Err(refusal) => return Err(refusal),
         };
         trace.upstream_id(&answer.head.headers);
-        let mut fields = Vec::new();
+        let mut fields = Vec::with_capacity(FIELDS_BYTES);
         write_answer_fields(&mut fields, &answer.head, "");
         trace.answered(answer.head.status, &fields);
         drop(fields);
-        if answer.head.status >= 400 {
-            let body = self.collect(exchange, &mut answer, ERROR_BYTES_MAX).await?;
-            let body = self.app.mask_secrets(&route.upstream, body.data());
-            trace.hears(&body);
-            let mut error = of_answer(answer.head.status, &body, &route.upstream.name);
-            if exchange.is_begun() {
-                self.fail(exchange, trace, answering, error).await?;
-            } else {
-                error.retry_after_s = None; // the header itself is carried, whatever its form
-                self.refuse(exchange, trace, &error, &answer.head).await?;
-            }
-            return Ok(None);
-        }
         let coding = answer.head.headers.text("content-encoding");
-        if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
-            let message = format!(
-                "the upstream sent a body with content-encoding {coding:.40}, which cannot be read here"
-            );
-            let error = Error::upstream(Kind::BadReply, message);
-            if !exchange.is_begun() {
-                return Err(error.into());
-            }
-            self.fail(exchange, trace, answering, error).await?;
-            return Ok(None);
+        let coded = coding.is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
+        if answer.head.status >= 400 || coded {
+            let told = self.told_of_failure(exchange, trace, conversion, answer);
+            return Box::pin(told).await.map(|()| None);
         }
         let content_type = answer.head.headers.get("content-type");
         let events = content_type.is_some_and(is_event_stream);
         drop(std::mem::take(&mut answer.head));
-        Ok(Some((answering, answer, events)))
+        Ok(Some((answer, events)))
+    }
+
+    /// Tells the client of an answer that is none.
+    async fn told_of_failure(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        conversion: &Conversion,
+        mut answer: Answer,
+    ) -> Result<(), Refusal> {
+        let (upstream, answering) = (&conversion.route.upstream, &conversion.answering);
+        if answer.head.status >= 400 {
+            let body = self.collect(exchange, &mut answer, ERROR_BYTES_MAX).await?;
+            let body = self.app.mask_secrets(upstream, body.data());
+            trace.hears(&body);
+            let mut error = of_answer(answer.head.status, &body, &upstream.name);
+            if exchange.is_begun() {
+                return self.fail(exchange, trace, answering, error).await;
+            }
+            error.retry_after_s = None; // the header itself is carried, whatever its form
+            return self.refuse(exchange, trace, &error, &answer.head).await;
+        }
+        let coding = answer.head.headers.text("content-encoding");
+        let message = format!(
+            "the upstream sent a body with content-encoding {:.40}, which cannot be read here",
+            coding.unwrap_or_default()
+        );
+        let error = Error::upstream(Kind::BadReply, message);
+        if !exchange.is_begun() {
+            return Err(error.into());
+        }
+        self.fail(exchange, trace, answering, error).await
     }
 
     /// Sends the request; while a streaming client waits, it is told every 15 s that it is not forgotten.
@@ -215,17 +264,19 @@ impl Forward<'_> {
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
-        route: &Arc<Route>,
-        to: Protocol,
-        converted: Converted,
+        conversion: &Conversion,
     ) -> Result<Answer, Refusal> {
-        let upstream = &*route.upstream;
-        let object = Object::parse(&converted.body).map_err(|fault| fault.blame(Blame::Gateway))?;
+        let Conversion {
+            route, answering, ..
+        } = conversion;
+        let (upstream, to) = (&*route.upstream, answering.to);
+        let object =
+            Object::parse(conversion.body.data()).map_err(|fault| fault.blame(Blame::Gateway))?;
         let edits = route.edits(
             to,
             &object,
-            Some(converted.anthropic_version),
-            &converted.invented,
+            Some(conversion.anthropic_version),
+            &conversion.invented,
         );
         for key in edits.left_out {
             trace.warnings.add(key, "refused_by_version");
@@ -239,13 +290,13 @@ impl Forward<'_> {
             length: spliced.len(),
             content_type: b"application/json",
             voice: Voice::Gateway {
-                betas: &converted.betas,
-                anthropic_version: converted.anthropic_version,
+                betas: &conversion.betas,
+                anthropic_version: conversion.anthropic_version,
             },
             sidecar: None,
         };
         // The client's fields do not travel; they are recorded all the same.
-        let mut fields = Vec::new();
+        let mut fields = Vec::with_capacity(FIELDS_BYTES);
         write_request_fields(&mut fields, self.head, |_| false);
         trace.asks(&target, &fields, &spliced.parts);
         drop(fields);
@@ -253,21 +304,28 @@ impl Forward<'_> {
         let mut alarm = Alarm::new(upstream.timeouts.connect);
         let mut sending = pin!(send(self.app, &outbound, head, &spliced.parts, &mut alarm));
         loop {
-            let next = {
-                let (gone, _) = exchange.waiting();
-                race(sending.as_mut(), race(gone, sleep(KEEP_ALIVE))).await
+            let answer = {
+                let (gone, alarm) = exchange.waiting();
+                let mut gone = pin!(gone);
+                alarm.set(KEEP_ALIVE);
+                poll_fn(|cx| {
+                    if let Poll::Ready(answer) = sending.as_mut().poll(cx) {
+                        return Poll::Ready(answer.map(Some).map_err(Refusal::from));
+                    }
+                    if gone.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(Err(Refusal::ClientLeft));
+                    }
+                    alarm.poll(cx).map(|()| Ok(None))
+                })
+                .await?
             };
-            match next {
-                First::A(answer) => return Ok(answer?),
-                First::B(First::A(())) => return Err(Refusal::ClientLeft),
-                First::B(First::B(())) if converted.context.stream => {
-                    self.begin_stream(exchange, trace);
-                    exchange
-                        .write(b": keepalive\n\n")
-                        .await
-                        .map_err(|_| Refusal::ClientLeft)?;
-                }
-                First::B(First::B(())) => {}
+            if let Some(answer) = answer {
+                return Ok(answer);
+            }
+            if answering.cx.stream {
+                self.begin_stream(exchange, trace);
+                let told = exchange.write(b": keepalive\n\n").await;
+                told.map_err(|_| Refusal::ClientLeft)?;
             }
         }
     }

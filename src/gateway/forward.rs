@@ -165,16 +165,19 @@ impl Forward<'_> {
         }
         trace.converts(to);
         if self.protocol != Protocol::Responses {
-            let conversion = self.convert(trace, route, to, body.data())?;
+            let conversion = self.convert(trace, route, to, object)?;
             return Ok(Asked::Convert(Box::new(conversion)));
         }
         let recall = self.recall(&object, &model)?;
-        let whole = recall.body.as_deref().unwrap_or(body.data());
+        let object = match &recall.body {
+            Some(whole) => Object::parse(whole).map_err(|fault| fault.blame(Blame::Client))?,
+            None => object,
+        };
         if summary {
-            Box::pin(self.summarise(exchange, trace, route, to, whole)).await?;
+            Box::pin(self.summarise(exchange, trace, route, to, object)).await?;
             return Ok(Asked::Done);
         }
-        let conversion = self.convert(trace, route, to, whole)?;
+        let conversion = self.convert(trace, route, to, object)?;
         let conversion = conversion.recalled(recall.previous.as_deref(), recall.keeping);
         Ok(Asked::Convert(Box::new(conversion)))
     }

@@ -124,13 +124,13 @@ impl Forward<'_> {
         trace: &mut Trace,
         route: &Arc<Route>,
         to: Protocol,
-        body: &[u8],
+        object: Object<'_>,
     ) -> Result<(), Refusal> {
-        let object =
-            Object::parse(body).map_err(|fault| fault.blame(crate::error::Blame::Client))?;
         let request = compact::summary_request(&object)?;
         let streams = object.get("stream").and_then(|raw| raw.as_bool()) == Some(true);
-        let conversion: Conversion = self.convert(trace, route, to, &request)?;
+        let request =
+            Object::parse(&request).map_err(|fault| fault.blame(crate::error::Blame::Gateway))?;
+        let conversion: Conversion = self.convert(trace, route, to, request)?;
         let Some(whole) = self.whole_answer(exchange, trace, conversion).await? else {
             return Ok(());
         };

@@ -134,10 +134,20 @@ impl Buffer {
             let target = need
                 .max(FIRST_BYTES)
                 .max(self.bytes.len() + self.bytes.len() / 2);
+            let kept = match target {
+                0..=SMALL_BYTES_MAX => Vec::new(),
+                _ => recycled(target),
+            };
             // Fresh zeroed pages cost nothing until they are touched; growing in place would write zeros into all of them.
-            let mut fresh = vec![0; target];
-            fresh[..self.end].copy_from_slice(&self.bytes[..self.end]);
-            self.bytes = fresh;
+            let mut larger = match kept.len() < target {
+                true => vec![0; target],
+                false => kept,
+            };
+            larger[..self.end].copy_from_slice(&self.bytes[..self.end]);
+            let left = std::mem::replace(&mut self.bytes, larger);
+            if left.capacity() <= SMALL_BYTES_MAX {
+                recycle(left);
+            }
         }
     }
 
@@ -164,6 +174,24 @@ impl Buffer {
         if written.capacity() <= SMALL_BYTES_MAX {
             WRITTEN.set(written);
         }
+    }
+
+    /// What a vector holds; its allocation is kept for reuse afterwards.
+    pub fn of(bytes: Vec<u8>) -> Buffer {
+        Buffer {
+            start: 0,
+            end: bytes.len(),
+            bytes,
+            expected: 0,
+        }
+    }
+
+    /// An empty vector with room for about that much, from what the thread keeps; [`Buffer::of`] gives it back.
+    pub fn vector(bytes: usize) -> Vec<u8> {
+        let mut found = recycled(bytes.max(FIRST_BYTES));
+        found.clear();
+        found.reserve(bytes.max(FIRST_BYTES));
+        found
     }
 
     /// The first `n` bytes are done with.
@@ -205,10 +233,11 @@ fn recycled(need: usize) -> Vec<u8> {
     found.ok().flatten().unwrap_or_default()
 }
 
-fn recycle(bytes: Vec<u8>) {
-    if bytes.is_empty() || bytes.capacity() > LARGE_BYTES_MAX {
+fn recycle(mut bytes: Vec<u8>) {
+    if bytes.capacity() == 0 || bytes.capacity() > LARGE_BYTES_MAX {
         return;
     }
+    bytes.resize(bytes.capacity(), 0); // one that came as a vector is initialised as far as it was written
     // try_with: a buffer may outlive the thread's list when the thread ends.
     let _ = FREE.try_with(|free| {
         let mut free = free.borrow_mut();

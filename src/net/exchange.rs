@@ -30,6 +30,8 @@ use tokio::time::Instant;
 
 /// A body that was not asked for is read and thrown away up to this size; beyond it the connection is closed.
 const DRAIN_BYTES_MAX: u64 = 64 * 1024;
+/// What a chunk, and the body's end behind it, take beside the data.
+const CHUNK_FRAME_BYTES: usize = CHUNK_PREFIX_BYTES_MAX + CHUNK_SUFFIX.len() + LAST_CHUNK.len();
 /// How long a closing connection takes in what the client is still sending, so that it sees the answer and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -262,6 +264,17 @@ impl Exchange {
 
     /// Sends bytes of the body and waits until the connection has taken them.
     pub async fn write(&mut self, data: &[u8]) -> Result<(), Gone> {
+        self.append(data);
+        self.flush().await
+    }
+
+    /// The same with the body's last bytes: they leave together with its end.
+    pub async fn write_last(&mut self, data: &[u8]) -> Result<(), Gone> {
+        self.append(data);
+        self.finish().await
+    }
+
+    fn append(&mut self, data: &[u8]) {
         if self.sending != Sending::Whole {
             self.body_bytes_out += data.len() as u64;
         }
@@ -275,6 +288,7 @@ impl Exchange {
                 self.out.extend(data);
             }
             Sending::Chunked if !data.is_empty() => {
+                self.out.spare(data.len() + CHUNK_FRAME_BYTES);
                 let mut room = [0; CHUNK_PREFIX_BYTES_MAX];
                 let at = chunk_prefix(data.len(), &mut room);
                 for part in [&room[at..], data, CHUNK_SUFFIX] {
@@ -284,7 +298,6 @@ impl Exchange {
             Sending::UntilClose => self.out.extend(data),
             Sending::Chunked | Sending::Nothing | Sending::Whole | Sending::Broken => {}
         }
-        self.flush().await
     }
 
     /// The answer is complete.

@@ -3,7 +3,7 @@
 
 mod upstream;
 
-pub use upstream::{in_stream, of_answer, says_error};
+pub use upstream::{in_stream, is_error, of_answer, says_error};
 
 use super::Protocol;
 use super::render::Members;
@@ -19,19 +19,6 @@ pub struct ErrorAnswer {
     pub body: Vec<u8>,
     /// The value of `x-should-retry`, if one has to be set: SDKs must not repeat what no waiting mends.
     pub should_retry: Option<bool>,
-}
-
-/// An upstream's HTTP error for a client of another protocol. `upstream_name` is the configured name, so that the user knows
-/// whose key was refused.
-pub fn convert_error(
-    client: Protocol,
-    status: u16,
-    body: &[u8],
-    request_id: &str,
-    upstream_name: &str,
-) -> ErrorAnswer {
-    let error = of_answer(status, body, upstream_name);
-    answer_of(client, status, &error, request_id)
 }
 
 /// The answer that tells a client of an upstream's HTTP error. OpenAI answers 400 for a model it does not have: that stays.

@@ -39,15 +39,15 @@ pub mod warnings;
 pub use caps::Caps;
 pub use context::Context;
 pub use errors::{
-    ErrorAnswer, answer, answer_of, anthropic_message, anthropic_word, convert_error, error_body,
-    in_stream, of_answer, openai_words, says_error, status,
+    ErrorAnswer, answer, answer_of, anthropic_message, anthropic_word, error_body, in_stream,
+    is_error, of_answer, openai_words, says_error, status,
 };
 pub use estimate::{estimate_answer, estimate_tokens};
 pub use neutral::Usage;
 pub use pipe::{Collector, Translator, convert_response, replay, truncated};
 pub use warnings::Warnings;
 
-use crate::error::{Blame, Error};
+use crate::error::Error;
 use crate::wire::json::Object;
 
 /// One of the three wire protocols a client or an upstream speaks.
@@ -167,7 +167,9 @@ fn mixed(seed: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// Converts a client's request into one for that upstream. `model` is what the upstream is asked for.
+/// Converts a client's request into one for that upstream. `model` is what the upstream is asked for; `body` is the one the
+/// request was routed by, so that it is parsed once; what is
+/// written goes into `spare`, an empty vector.
 ///
 /// # Errors
 /// The body is no request of its protocol (`BadRequest`), or asks for what the upstream cannot honour (`Unsupported`, with the
@@ -177,14 +179,14 @@ pub fn convert_request(
     to: Protocol,
     caps: &Caps,
     model: &str,
-    body: &[u8],
+    body: Object<'_>,
+    spare: Vec<u8>,
 ) -> Result<Converted, Error> {
-    let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Client))?;
     let mut warnings = Warnings::default();
-    let mut request = twins::read_request(from, object, &mut warnings)?;
+    let mut request = twins::read_request(from, body, &mut warnings)?;
     let target = Target { caps, model };
     let context = adapt::adapt(&mut request, to, &target, &mut warnings)?;
-    let outgoing = twins::write_request(to, &request, &target, &mut warnings)?;
+    let outgoing = twins::write_request(to, &request, &target, &mut warnings, spare)?;
     Ok(Converted {
         body: outgoing.body,
         warnings,

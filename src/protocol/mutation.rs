@@ -1,8 +1,8 @@
 //! Seeded mutation of transcripts and requests: whatever comes, there is no panic, and what goes out is well formed. That a
 //! stream that lost its end is never told as a whole one is a law of its own (cases/laws.rs).
 
-use super::testing::{check_grammar, cx, made, transcript};
-use super::{Caps, Protocol, Translator, Warnings, convert_request, convert_response};
+use super::testing::{check_grammar, convert_request, convert_response, cx, made, transcript};
+use super::{Caps, Protocol, Translator, Warnings};
 use crate::wire::Dice;
 use crate::wire::json;
 

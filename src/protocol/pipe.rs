@@ -48,12 +48,11 @@ impl Middle {
         self.grammar == Grammar::After
     }
 
-    /// Takes the reader's next event and calls `write` with what is ready, in the grammar's order.
-    fn push(
-        &mut self,
-        keyed: Keyed<'_>,
-        write: &mut dyn FnMut(&Event<'_>, &Context) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    /// Takes the reader's next event and calls `write` with what is ready, in the grammar's order. After the end nothing is.
+    fn push(&mut self, keyed: Keyed<'_>, write: &mut Write<'_>) -> Result<(), Error> {
+        if self.is_finished() {
+            return Ok(());
+        }
         let Middle {
             sequencer,
             resolver,
@@ -115,11 +114,83 @@ fn is_lost(hosted: &Hosted<'_>, client: Protocol) -> bool {
     client != Protocol::Responses && !SEARCHES.iter().any(|name| hosted.name.is(name))
 }
 
-/// Converts one stream. After an error nothing more may be fed; [`Translator::fail`] tells the client.
-pub struct Translator {
+/// Where the events of an answer go, in the client's words and the grammar's order.
+type Write<'w> = dyn FnMut(&Event<'_>, &Context) -> Result<(), Error> + 'w;
+
+/// An upstream's stream, from its bytes to events.
+struct Stream {
     parser: sse::Parser,
     reader: Reader,
     middle: Middle,
+}
+
+impl Stream {
+    fn new(upstream: Protocol, cx: Context, made: Made) -> Stream {
+        Stream {
+            parser: sse::Parser::new(),
+            reader: Reader::new(upstream, &cx),
+            middle: Middle::new(cx, made),
+        }
+    }
+
+    /// Takes the upstream's next bytes. What comes after the answer is complete is ignored.
+    fn feed(&mut self, bytes: &[u8], write: &mut Write<'_>) -> Result<(), Error> {
+        if self.middle.is_finished() {
+            return Ok(());
+        }
+        let Stream {
+            parser,
+            reader,
+            middle,
+        } = self;
+        let mut rest = bytes;
+        loop {
+            while let Some(event) = parser.lent(&mut rest) {
+                reader.read(event, &mut |keyed| middle.push(keyed, write))?;
+                if middle.is_finished() {
+                    return Ok(());
+                }
+            }
+            if rest.is_empty() {
+                return Ok(());
+            }
+            let (unfinished, after) = rest.split_at(sse::event_end(rest));
+            parser
+                .push(unfinished)
+                .map_err(|fault| fault.blame(Blame::Upstream))?;
+            while let Some(event) = parser.next() {
+                reader.read(event, &mut |keyed| middle.push(keyed, write))?;
+                if middle.is_finished() {
+                    return Ok(());
+                }
+            }
+            rest = after;
+        }
+    }
+
+    /// The upstream's body has ended. An error: before its answer was complete.
+    fn finish(&mut self, write: &mut Write<'_>) -> Result<(), Error> {
+        if self.middle.is_finished() {
+            return Ok(());
+        }
+        let middle = &mut self.middle;
+        let mut sink = |keyed: Keyed<'_>| middle.push(keyed, write);
+        // The empty line after the last event may be missing.
+        if let Some(event) = self.parser.finish() {
+            self.reader.read(event, &mut sink)?;
+        }
+        self.reader.end(&mut sink)?;
+        if self.middle.is_finished() {
+            Ok(())
+        } else {
+            Err(truncated())
+        }
+    }
+}
+
+/// Converts one stream. After an error nothing more may be fed; [`Translator::fail`] tells the client.
+pub struct Translator {
+    stream: Stream,
     writer: Writer,
     failed: bool,
 }
@@ -128,10 +199,8 @@ impl Translator {
     /// For an answer of that upstream to that client.
     pub fn new(upstream: Protocol, client: Protocol, cx: Context, made: Made) -> Translator {
         Translator {
-            parser: sse::Parser::new(),
-            reader: Reader::new(upstream, &cx),
             writer: Writer::new(client, &cx, &made),
-            middle: Middle::new(cx, made),
+            stream: Stream::new(upstream, cx, made),
             failed: false,
         }
     }
@@ -141,31 +210,9 @@ impl Translator {
     /// # Errors
     /// The upstream reported an error or sent nonsense. While [`Translator::started`] is false a real HTTP error can be sent.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        if self.is_finished() {
-            return Ok(());
-        }
-        let Translator {
-            parser,
-            reader,
-            middle,
-            writer,
-            ..
-        } = self;
-        parser
-            .push(bytes)
-            .map_err(|fault| fault.blame(Blame::Upstream))?;
-        while let Some(event) = parser.next() {
-            reader.read(event, &mut |keyed| {
-                if middle.is_finished() {
-                    return Ok(());
-                }
-                middle.push(keyed, &mut |event, cx| writer.write(event, cx, out))
-            })?;
-            if middle.is_finished() {
-                break;
-            }
-        }
-        Ok(())
+        let writer = &mut self.writer;
+        self.stream
+            .feed(bytes, &mut |event, cx| writer.write(event, cx, out))
     }
 
     /// The upstream's body has ended.
@@ -173,43 +220,16 @@ impl Translator {
     /// # Errors
     /// It ended before its answer was complete.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        if self.is_finished() {
-            return Ok(());
-        }
-        let Translator {
-            parser,
-            reader,
-            middle,
-            writer,
-            ..
-        } = self;
-        let mut sink = |keyed: Keyed<'_>| {
-            if middle.is_finished() {
-                return Ok(());
-            }
-            middle.push(keyed, &mut |event, cx| writer.write(event, cx, out))
-        };
-        // The empty line after the last event may be missing.
-        if let Some(event) = parser.finish() {
-            reader.read(event, &mut sink)?;
-        }
-        if !middle.is_finished() {
-            reader.end(&mut |keyed| {
-                middle.push(keyed, &mut |event, cx| writer.write(event, cx, out))
-            })?;
-        }
-        if self.is_finished() {
-            Ok(())
-        } else {
-            Err(truncated())
-        }
+        let writer = &mut self.writer;
+        self.stream
+            .finish(&mut |event, cx| writer.write(event, cx, out))
     }
 
     /// Tells the client, in its protocol, that the answer failed, and never lets what was sent look complete. Nothing is
     /// written after the answer was finished.
     pub fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
         if !self.is_finished() && !self.failed {
-            self.writer.fail(error, &self.middle.cx, out);
+            self.writer.fail(error, &self.stream.middle.cx, out);
         }
         self.failed = true;
     }
@@ -219,8 +239,8 @@ impl Translator {
         if self.failed || self.is_finished() {
             return;
         }
-        if self.middle.is_started() {
-            self.writer.keep_alive(&self.middle.cx, out);
+        if self.started() {
+            self.writer.keep_alive(&self.stream.middle.cx, out);
         } else {
             out.extend_from_slice(b": keepalive\n\n");
         }
@@ -228,17 +248,17 @@ impl Translator {
 
     /// Whether the first event was written. Until then no head needs to be sent.
     pub fn started(&self) -> bool {
-        self.middle.is_started()
+        self.stream.middle.is_started()
     }
 
     /// Whether the answer is complete: the upstream's body may be dropped.
     pub fn is_finished(&self) -> bool {
-        self.middle.is_finished()
+        self.stream.middle.is_finished()
     }
 
     /// The last totals the upstream reported.
     pub fn usage(&self) -> Option<&Usage> {
-        self.middle.usage.as_ref()
+        self.stream.middle.usage.as_ref()
     }
 
     /// For a Responses client, once the answer is complete: its id and output items, joined by commas. A store keeps them
@@ -249,15 +269,13 @@ impl Translator {
 
     /// What was found to be lost while answering.
     pub fn warnings(&self) -> &Warnings {
-        &self.middle.warnings
+        &self.stream.middle.warnings
     }
 }
 
 /// Makes one whole answer of a stream, for a client that did not ask for one.
 pub struct Collector {
-    parser: sse::Parser,
-    reader: Reader,
-    middle: Middle,
+    stream: Stream,
     gather: Gather,
     client: Protocol,
 }
@@ -266,9 +284,7 @@ impl Collector {
     /// For an answer of that upstream to that client.
     pub fn new(upstream: Protocol, client: Protocol, cx: Context, made: Made) -> Collector {
         Collector {
-            parser: sse::Parser::new(),
-            reader: Reader::new(upstream, &cx),
-            middle: Middle::new(cx, made),
+            stream: Stream::new(upstream, cx, made),
             gather: Gather::default(),
             client,
         }
@@ -279,41 +295,18 @@ impl Collector {
     /// # Errors
     /// The upstream reported an error or sent nonsense, or the answer is larger than [`super::gather::GATHERED_BYTES_MAX`].
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if self.middle.is_finished() {
-            return Ok(());
-        }
-        let Collector {
-            parser,
-            reader,
-            middle,
-            gather,
-            ..
-        } = self;
-        parser
-            .push(bytes)
-            .map_err(|fault| fault.blame(Blame::Upstream))?;
-        while let Some(event) = parser.next() {
-            reader.read(event, &mut |keyed| {
-                if middle.is_finished() {
-                    return Ok(());
-                }
-                middle.push(keyed, &mut |event, _| gather.take(event))
-            })?;
-            if middle.is_finished() {
-                break;
-            }
-        }
-        Ok(())
+        let gather = &mut self.gather;
+        self.stream.feed(bytes, &mut |event, _| gather.take(event))
     }
 
     /// Whether the answer is complete: the upstream's body may be dropped.
     pub fn is_finished(&self) -> bool {
-        self.middle.is_finished()
+        self.stream.middle.is_finished()
     }
 
     /// The last totals the upstream reported.
     pub fn usage(&self) -> Option<&Usage> {
-        self.middle.usage.as_ref()
+        self.stream.middle.usage.as_ref()
     }
 
     /// The upstream's body has ended: the client's answer.
@@ -321,43 +314,23 @@ impl Collector {
     /// # Errors
     /// It ended before its answer was complete.
     pub fn finish(mut self, warnings: &mut Warnings) -> Result<Vec<u8>, Error> {
-        if !self.middle.is_finished() {
-            let Collector {
-                parser,
-                reader,
-                middle,
-                gather,
-                ..
-            } = &mut self;
-            let mut sink = |keyed: Keyed<'_>| {
-                if middle.is_finished() {
-                    return Ok(());
-                }
-                middle.push(keyed, &mut |event, _| gather.take(event))
-            };
-            if let Some(event) = parser.finish() {
-                reader.read(event, &mut sink)?;
-            }
-            if !middle.is_finished() {
-                reader.end(&mut |keyed| middle.push(keyed, &mut |event, _| gather.take(event)))?;
-            }
-        }
+        let gather = &mut self.gather;
+        self.stream.finish(&mut |event, _| gather.take(event))?;
         let reply = self.gather.reply().ok_or_else(truncated)?;
-        warnings.merge(std::mem::take(&mut self.middle.warnings));
+        let Middle {
+            cx,
+            made,
+            warnings: found,
+            ..
+        } = self.stream.middle;
+        warnings.merge(found);
         let mut out = Vec::new();
-        twins::write_reply(
-            self.client,
-            &reply,
-            &self.middle.cx,
-            &self.middle.made,
-            warnings,
-            &mut out,
-        )?;
+        twins::write_reply(self.client, &reply, &cx, &made, warnings, &mut out)?;
         Ok(out)
     }
 }
 
-/// Converts a whole answer.
+/// Converts a whole answer, into `out`, an empty vector.
 ///
 /// # Errors
 /// The body is no answer of that upstream, or an error under status 200; or the answer cannot be told in the client's protocol.
@@ -368,13 +341,14 @@ pub fn convert_response(
     made: &Made,
     body: &[u8],
     warnings: &mut Warnings,
+    mut out: Vec<u8>,
 ) -> Result<Vec<u8>, Error> {
     let mut gather = Gather::default();
     each_event(upstream, cx, made, body, warnings, &mut |event, _| {
         gather.take(event)
     })?;
     let reply = gather.reply().ok_or_else(truncated)?;
-    let mut out = Vec::with_capacity(body.len() + 512);
+    out.reserve(body.len() + 512);
     twins::write_reply(client, &reply, cx, made, warnings, &mut out)?;
     Ok(out)
 }
@@ -406,17 +380,12 @@ fn each_event(
     made: &Made,
     body: &[u8],
     warnings: &mut Warnings,
-    write: &mut dyn FnMut(&Event<'_>, &Context) -> Result<(), Error>,
+    write: &mut Write<'_>,
 ) -> Result<(), Error> {
     let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Upstream))?;
     let reply: Reply<'_> = twins::read_reply(upstream, object, cx, warnings)?;
     let mut middle = Middle::new(cx.clone(), made.clone());
-    reply.emit(&mut |keyed| {
-        if middle.is_finished() {
-            return Ok(());
-        }
-        middle.push(keyed, write)
-    })?;
+    reply.emit(&mut |keyed| middle.push(keyed, write))?;
     warnings.merge(middle.warnings);
     Ok(())
 }
@@ -427,33 +396,16 @@ pub(super) fn each_stream_event(
     upstream: Protocol,
     cx: Context,
     made: Made,
-    stream: &[u8],
+    bytes: &[u8],
     see: &mut dyn FnMut(&Event<'_>),
 ) -> Result<(), Error> {
-    let mut reader = Reader::new(upstream, &cx);
-    let mut middle = Middle::new(cx, made);
-    let mut parser = sse::Parser::new();
-    parser
-        .push(stream)
-        .map_err(|fault| fault.blame(Blame::Upstream))?;
-    while let Some(event) = parser.next() {
-        let mut sink = |keyed: Keyed<'_>| {
-            middle.push(keyed, &mut |event, _| {
-                see(event);
-                Ok(())
-            })
-        };
-        reader.read(event, &mut sink)?;
-        if middle.is_finished() {
-            return Ok(());
-        }
-    }
-    reader.end(&mut |keyed| {
-        middle.push(keyed, &mut |event, _| {
-            see(event);
-            Ok(())
-        })
-    })
+    let mut stream = Stream::new(upstream, cx, made);
+    let mut write = |event: &Event<'_>, _: &Context| {
+        see(event);
+        Ok(())
+    };
+    stream.feed(bytes, &mut write)?;
+    stream.finish(&mut write)
 }
 
 /// The error of every answer that ends too early; the same words wherever it is noticed.

@@ -4,8 +4,12 @@
 pub(super) mod grammar;
 
 use super::neutral::{Event, Open, Piece};
-use super::{Caps, Context, Made, Protocol, Translator, pipe};
-use crate::error::Error;
+use super::{
+    Caps, Context, Converted, ErrorAnswer, Made, Protocol, Translator, Warnings, answer_of,
+    of_answer, pipe,
+};
+use crate::error::{Blame, Error};
+use crate::wire::json::Object;
 use serde_json::Value;
 
 /// One scenario as the three upstreams tell it: a thought, a text, two parallel calls.
@@ -28,6 +32,46 @@ pub(super) fn made() -> Made {
 /// A context for a generic upstream, with usage asked for.
 pub(super) fn cx(client: Protocol, upstream: Protocol) -> Context {
     Context::bare(client, upstream, "client-model", Caps::default())
+}
+
+/// A request, parsed and converted.
+pub(super) fn convert_request(
+    from: Protocol,
+    to: Protocol,
+    caps: &Caps,
+    model: &str,
+    body: &[u8],
+) -> Result<Converted, Error> {
+    let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Client))?;
+    super::convert_request(from, to, caps, model, object, Vec::new())
+}
+
+/// A whole answer, converted.
+pub(super) fn convert_response(
+    upstream: Protocol,
+    client: Protocol,
+    cx: &Context,
+    made: &Made,
+    body: &[u8],
+    warnings: &mut Warnings,
+) -> Result<Vec<u8>, Error> {
+    super::convert_response(upstream, client, cx, made, body, warnings, Vec::new())
+}
+
+/// What a client is told of an upstream's HTTP error.
+pub(super) fn convert_error(
+    client: Protocol,
+    status: u16,
+    body: &[u8],
+    request_id: &str,
+    upstream_name: &str,
+) -> ErrorAnswer {
+    answer_of(
+        client,
+        status,
+        &of_answer(status, body, upstream_name),
+        request_id,
+    )
 }
 
 /// What a client got, and how it ended.

@@ -72,19 +72,35 @@ impl<'a> Text<'a> {
         self.0.is_empty()
     }
 
-    /// Whether there is nothing but white space in it.
+    /// Whether there is nothing but white space in it. Looks no further than the first character that is something.
     pub fn is_blank(&self) -> bool {
-        self.0.is_empty() || self.decode().trim().is_empty()
+        let mut rest = self.0.as_ref();
+        while let Some(first) = rest.chars().next() {
+            let width = match (first, rest.as_bytes().get(1)) {
+                ('\\', Some(b'n' | b'r' | b't' | b'f')) => 2,
+                ('\\', Some(b'u')) if is_blank_escape(&rest[..6]) => 6,
+                (first, _) if first.is_whitespace() => first.len_utf8(),
+                _ => return false,
+            };
+            rest = &rest[width..];
+        }
+        true
     }
 
-    /// How many characters it means.
+    /// How many characters it means. A pair of escaped surrogates is one.
     pub fn chars(&self) -> u64 {
-        let count = if self.0.contains('\\') {
-            self.decode().chars().count()
-        } else {
-            self.0.chars().count()
-        };
-        count as u64
+        let (mut count, mut rest) = (0, self.0.as_ref());
+        while let Some(at) = rest.find('\\') {
+            count += rest[..at].chars().count() + 1;
+            let escape = &rest.as_bytes()[at..];
+            let width = match escape[1] {
+                b'u' if is_surrogate(escape, b"89ab") && is_surrogate(&escape[6..], b"cdef") => 12,
+                b'u' => 6,
+                _ => 2,
+            };
+            rest = &rest[at + width..];
+        }
+        (count + rest.chars().count()) as u64
     }
 
     /// The same, borrowed from this one.
@@ -157,6 +173,20 @@ impl fmt::Debug for Text<'_> {
     }
 }
 
+/// Whether `\uXXXX` is white space.
+fn is_blank_escape(escape: &str) -> bool {
+    let unit = u32::from_str_radix(&escape[2..], 16).unwrap_or_default(); // sound, or it would be no text
+    char::from_u32(unit).is_some_and(char::is_whitespace)
+}
+
+/// Whether an escape stands here whose number is that of a surrogate, with one of those digits behind the `d`.
+fn is_surrogate(bytes: &[u8], digits: &[u8; 4]) -> bool {
+    match bytes {
+        [b'\\', b'u', b'd' | b'D', digit, ..] => digits.contains(&digit.to_ascii_lowercase()),
+        _ => false,
+    }
+}
+
 fn is_literal(byte: u8) -> bool {
     byte >= b' ' && byte != b'"' && byte != b'\\'
 }
@@ -165,7 +195,8 @@ fn is_literal(byte: u8) -> bool {
 fn escapes_are_sound(inner: &str) -> bool {
     let bytes = inner.as_bytes();
     let mut at = 0;
-    while let Some(next) = bytes[at..].iter().position(|&b| b == b'\\') {
+    // In words, not in bytes: most of a long text has no escapes.
+    while let Some(next) = inner[at..].find('\\') {
         at += next + 1;
         match bytes.get(at) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 1,
@@ -202,6 +233,30 @@ mod tests {
         assert_eq!(text.as_escaped(), r#"a\"b\\c\nd"#);
         assert_eq!(text.decode(), "a\"b\\c\nd");
         assert_eq!(text.chars(), 7);
+    }
+
+    #[test]
+    fn blank_and_counted_as_it_would_be_decoded() {
+        for text in [
+            "",
+            " \u{3000}\\n\\r\\t\\f",
+            "\\u0020\\u3000\\u00A0",
+            " \\u0041",
+            "\\u000b \\b",
+            " \\\\n",
+            "\\\"",
+            "a\\ud83d\\ude00b",
+            "\\uD83D\\uDE00\\uD83D",
+            "\\ude00\\ud83d\\u0041",
+            "\\ud83d\\ud83d\\ude00",
+            "é\\/😀\\u00e9",
+        ] {
+            let quoted = format!("\"{text}\"");
+            let text = Text::of(Raw::parse(&quoted).unwrap()).unwrap();
+            let plain = text.decode();
+            assert_eq!(text.is_blank(), plain.trim().is_empty(), "{plain:?}");
+            assert_eq!(text.chars(), plain.chars().count() as u64, "{plain:?}");
+        }
     }
 
     #[test]

@@ -30,11 +30,12 @@ pub fn write_request(
     request: &Request<'_>,
     target: &Target<'_>,
     warnings: &mut Warnings,
+    spare: Vec<u8>,
 ) -> Result<Outgoing, Error> {
     match to {
-        Protocol::Chat => chat::request::write(request, target, warnings),
-        Protocol::Messages => messages::request::write(request, target, warnings),
-        Protocol::Responses => responses::request::write(request, target, warnings),
+        Protocol::Chat => chat::request::write(request, target, warnings, spare),
+        Protocol::Messages => messages::request::write(request, target, warnings, spare),
+        Protocol::Responses => responses::request::write(request, target, warnings, spare),
     }
 }
 

@@ -85,6 +85,46 @@ impl Parser {
         self.has_data.then(|| self.lend())
     }
 
+    /// The next event, lent from `bytes`, which are then what follows it. None: nothing is left, or what comes next has to be
+    /// pushed as far as [`event_end`] says, because it is unfinished or not of the form that nearly all have: one `data` field,
+    /// lines that end in LF.
+    pub fn lent<'b>(&mut self, bytes: &mut &'b [u8]) -> Option<Event<'b>> {
+        self.forget_given();
+        if self.has_data || self.line < self.bytes.len() || self.after_cr || !self.name.is_empty() {
+            return None;
+        }
+        if !self.begun {
+            if bytes.first().is_none_or(|first| BOM.contains(first)) {
+                return None;
+            }
+            self.begun = true;
+        }
+        let (mut rest, mut name, mut data) = (*bytes, &b""[..], None);
+        loop {
+            let end = line_end(rest)?;
+            let (line, after) = (&rest[..end], &rest[end + 1..]);
+            if rest[end] == b'\r' {
+                return None;
+            }
+            rest = after;
+            let value = |field: &[u8]| {
+                let value = line.strip_prefix(field)?.strip_prefix(b":")?;
+                Some(value.strip_prefix(b" ").unwrap_or(value))
+            };
+            match (line.first(), data) {
+                (None, Some(data)) => {
+                    *bytes = rest;
+                    return Some(Event { name, data });
+                }
+                (None, None) => (*bytes, name) = (rest, b""),
+                (Some(b'd'), None) => data = Some(value(b"data")?),
+                (Some(b'd'), Some(_)) => return None,
+                (Some(b'e'), _) => name = value(b"event")?,
+                _ => {}
+            }
+        }
+    }
+
     fn lend(&mut self) -> Event<'_> {
         self.given = true;
         Event {
@@ -195,6 +235,12 @@ impl Parser {
     }
 }
 
+/// One past the first empty line, or past all of it: as much as has to be pushed where [`Parser::lent`] gives nothing.
+pub fn event_end(bytes: &[u8]) -> usize {
+    let blank = bytes.windows(2).position(|pair| pair == b"\n\n");
+    blank.map_or(bytes.len(), |at| at + 2)
+}
+
 /// Where the first CR or LF stands.
 fn line_end(bytes: &[u8]) -> Option<usize> {
     const STRIDE: usize = 32;
@@ -246,13 +292,32 @@ mod tests {
         (text(event.name), text(event.data))
     }
 
-    fn parse<'p>(pieces: impl IntoIterator<Item = &'p [u8]>, finish: bool) -> Vec<Owned> {
+    /// All pushed, and as much lent as can be: that must be the same.
+    fn parse<'p>(pieces: impl IntoIterator<Item = &'p [u8]> + Clone, finish: bool) -> Vec<Owned> {
+        let pushed = parse_with(pieces.clone(), finish, false);
+        assert_eq!(parse_with(pieces, finish, true), pushed);
+        pushed
+    }
+
+    fn parse_with<'p>(
+        pieces: impl IntoIterator<Item = &'p [u8]>,
+        finish: bool,
+        lends: bool,
+    ) -> Vec<Owned> {
         let mut parser = Parser::new();
         let mut events = Vec::new();
-        for piece in pieces {
-            parser.push(piece).unwrap();
-            while let Some(event) = parser.next() {
-                events.push(owned(event));
+        for mut piece in pieces {
+            while !piece.is_empty() {
+                while lends && let Some(event) = parser.lent(&mut piece) {
+                    events.push(owned(event));
+                }
+                let end = if lends { event_end(piece) } else { piece.len() };
+                let (head, tail) = piece.split_at(end);
+                parser.push(head).unwrap();
+                while let Some(event) = parser.next() {
+                    events.push(owned(event));
+                }
+                piece = tail;
             }
         }
         while finish && let Some(event) = parser.finish() {

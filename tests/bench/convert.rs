@@ -7,6 +7,7 @@ mod counting;
 
 use counting::{COUNT, IS_WORKER};
 use llm_wrapper::protocol::{Caps, Context, Made, Protocol, Translator, convert_request};
+use llm_wrapper::wire::json::Object;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -166,7 +167,8 @@ fn main() {
             let mut best = f64::MAX;
             for _ in 0..RUNS {
                 let begun = Instant::now();
-                let converted = convert_request(client, upstream, &caps, "m", body.as_bytes())
+                let object = Object::parse(body.as_bytes()).expect("an object");
+                let converted = convert_request(client, upstream, &caps, "m", object, Vec::new())
                     .expect("a good request");
                 best = best.min(begun.elapsed().as_secs_f64() * 1000.0);
                 assert!(converted.body.len() > PROMPT_BYTES / 2);

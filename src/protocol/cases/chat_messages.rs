@@ -2,10 +2,11 @@
 
 use crate::error::{Error, Kind};
 use crate::protocol::Protocol::{Chat, Messages};
-use crate::protocol::testing::{chat_lines, check_stream, cx, made, transcript};
-use crate::protocol::{
-    Caps, Translator, Warnings, convert_error, convert_request, convert_response,
+use crate::protocol::testing::{
+    chat_lines, check_stream, convert_error, convert_request, convert_response, cx, made,
+    transcript,
 };
+use crate::protocol::{Caps, Translator, Warnings};
 use crate::wire::Dice;
 
 fn opus() -> Caps {

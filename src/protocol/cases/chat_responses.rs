@@ -2,8 +2,9 @@
 
 use crate::protocol::Protocol::{Chat, Responses};
 use crate::protocol::responses::testing::*;
+use crate::protocol::testing::convert_response;
 use crate::protocol::testing::{chat_lines, cx, made};
-use crate::protocol::{Caps, Warnings, convert_response};
+use crate::protocol::{Caps, Warnings};
 use serde_json::{Value, json};
 
 fn to_responses(caps: &Caps, json: &str) -> (Value, String) {

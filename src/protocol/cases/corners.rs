@@ -1,10 +1,11 @@
 //! Corners of the tables of protocols.md 5 and 6 that no numbered case names.
 
 use crate::error::{Error, Kind};
-use crate::protocol::testing::{chat_lines, chat_stream, check_stream, cx, delta, finish, made};
-use crate::protocol::{
-    Caps, Context, Converted, Protocol, Translator, Warnings, convert_request, convert_response,
+use crate::protocol::testing::{
+    chat_lines, chat_stream, check_stream, convert_request, convert_response, cx, delta, finish,
+    made,
 };
+use crate::protocol::{Caps, Context, Converted, Protocol, Translator, Warnings};
 use Protocol::{Chat, Messages, Responses};
 
 /// The whole conversion, for that model.

@@ -1,6 +1,7 @@
 //! Each top-level field of protocols.md 6.1, 6.2 and 6.3 and its fate in both directions, row by row.
 
-use crate::protocol::{Caps, Protocol, convert_request};
+use crate::protocol::testing::convert_request;
+use crate::protocol::{Caps, Protocol};
 use Protocol::{Chat, Messages, Responses};
 
 /// What becomes of a field.

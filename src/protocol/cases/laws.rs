@@ -8,10 +8,10 @@ use crate::protocol::neutral::{
     Block, CallKind, Event, Finish, Open, Opened, Owner, Piece, Proof, Reason, Reply, Start, Usage,
 };
 use crate::protocol::pipe::each_stream_event;
-use crate::protocol::testing::{check_grammar, cx, made, transcript};
+use crate::protocol::testing::{check_grammar, convert_response, cx, made, transcript};
 use crate::protocol::text::Text;
 use crate::protocol::twins::Writer;
-use crate::protocol::{Protocol, Translator, Warnings, carrier, convert_response, replay};
+use crate::protocol::{Protocol, Translator, Warnings, carrier, replay};
 use crate::wire::Dice;
 
 const WORDS: [&str; 7] = [

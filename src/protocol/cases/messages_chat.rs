@@ -3,12 +3,10 @@
 use crate::error::{Error, Kind};
 use crate::protocol::Protocol::{Chat, Messages};
 use crate::protocol::testing::{
-    chat_stream, check_stream, cx, delta, finish, made, messages_lines, messages_steps, transcript,
+    chat_stream, check_stream, convert_error, convert_request, convert_response, cx, delta, finish,
+    made, messages_lines, messages_steps, transcript,
 };
-use crate::protocol::{
-    Caps, Collector, Context, Translator, Warnings, convert_error, convert_request,
-    convert_response, replay,
-};
+use crate::protocol::{Caps, Collector, Context, Translator, Warnings, replay};
 use crate::wire::Dice;
 
 fn convert(caps: &Caps, body: &str) -> Result<(String, String), Error> {

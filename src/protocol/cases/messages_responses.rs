@@ -3,10 +3,11 @@
 use crate::error::Kind;
 use crate::protocol::Protocol::{Messages, Responses};
 use crate::protocol::responses::testing::{body, convert};
+use crate::protocol::testing::convert_response;
 use crate::protocol::testing::{
     check_stream, cx, made, messages_lines, messages_steps, transcript,
 };
-use crate::protocol::{Caps, Warnings, convert_response};
+use crate::protocol::{Caps, Warnings};
 use serde_json::{Value, json};
 
 fn gpt() -> Caps {

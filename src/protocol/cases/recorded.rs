@@ -1,10 +1,11 @@
 //! What recorded servers really sent, in the shortest form that shows it. Each of these was once converted wrongly.
 
 use crate::protocol::Protocol::{Chat, Messages, Responses};
+use crate::protocol::testing::convert_response;
 use crate::protocol::testing::{
     chat_lines, chat_stream, check_stream, cx, delta, finish, made, messages_steps,
 };
-use crate::protocol::{Warnings, answer_of, convert_response, of_answer};
+use crate::protocol::{Warnings, answer_of, of_answer};
 
 fn call(rest: &str) -> String {
     delta(&format!(r#"{{"tool_calls":[{{"index":0,{rest}}}]}}"#))

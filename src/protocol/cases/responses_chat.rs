@@ -3,9 +3,10 @@
 use crate::error::{Error, Kind};
 use crate::protocol::Protocol::{Chat, Responses};
 use crate::protocol::responses::testing::*;
+use crate::protocol::testing::convert_response;
 use crate::protocol::testing::{chat_stream, cx, delta, finish, made};
 use crate::protocol::text::Text;
-use crate::protocol::{Caps, Warnings, answer, convert_response};
+use crate::protocol::{Caps, Warnings, answer};
 use serde_json::{Value, json};
 
 fn to_chat(json: &str) -> (String, String) {

@@ -5,8 +5,9 @@ use crate::protocol::Protocol::{Messages, Responses};
 use crate::protocol::responses::testing::{
     body, check_life_cycle, check_stream, convert, last_response, names,
 };
+use crate::protocol::testing::convert_response;
 use crate::protocol::testing::{cx, made, transcript};
-use crate::protocol::{Caps, Warnings, convert_response};
+use crate::protocol::{Caps, Warnings};
 use serde_json::{Value, json};
 
 fn opus() -> Caps {

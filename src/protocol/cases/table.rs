@@ -3,7 +3,8 @@
 
 mod features;
 
-use crate::protocol::{Caps, Protocol, convert_request};
+use crate::protocol::testing::convert_request;
+use crate::protocol::{Caps, Protocol};
 use Protocol::{Chat, Messages, Responses};
 use features::{Asked, Feature, features};
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::testing::convert_error;
 use crate::wire::json::Raw;
 
 fn body(protocol: Protocol, error: &Error) -> String {

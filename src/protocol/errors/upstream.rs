@@ -55,17 +55,20 @@ pub fn in_stream(error: Raw<'_>) -> Error {
     Error::upstream(kind, message)
 }
 
-/// Whether a whole answer under 200 is an error after all: its `error` member is truthy.
+/// The error that a whole answer under 200 is after all: its `error` member, if that is one.
 pub fn says_error<'a>(object: &Object<'a>) -> Option<Raw<'a>> {
-    let error = object.get("error")?;
-    let truthy = match error.kind() {
+    object.get("error").filter(|error| is_error(*error))
+}
+
+/// Whether an `error` member means one: what JavaScript takes for true, that is how SDKs test it.
+pub fn is_error(error: Raw<'_>) -> bool {
+    match error.kind() {
         JsonKind::Null => false,
         JsonKind::Bool => error.as_bool() == Some(true),
         JsonKind::String => error.string_inner() != Some(""),
         JsonKind::Number => error.as_f64() != Some(0.0),
         JsonKind::Array | JsonKind::Object => true,
-    };
-    truthy.then_some(error)
+    }
 }
 
 fn read<'a>(body: Raw<'a>) -> Said<'a> {

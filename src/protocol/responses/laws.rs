@@ -10,9 +10,9 @@ use crate::protocol::neutral::{
     Annotation, CallKind, Event, Finish, Keyed, Open, Opened, Owner, Piece, Proof, Reason, Reply,
     Start, Usage,
 };
-use crate::protocol::testing::{cx, made};
+use crate::protocol::testing::{convert_request, convert_response, cx, made};
 use crate::protocol::text::Text;
-use crate::protocol::{Caps, Protocol, Warnings, convert_request, convert_response};
+use crate::protocol::{Caps, Protocol, Warnings};
 use crate::wire::Dice;
 use crate::wire::json::{self, Object};
 

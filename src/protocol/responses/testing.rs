@@ -5,9 +5,9 @@ use crate::error::Error;
 use crate::protocol::caps::Caps;
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{CallKind, Event, Keyed, Open, Piece};
-use crate::protocol::testing::{self, cx};
+use crate::protocol::testing::{self, convert_request, cx};
 use crate::protocol::text::Text;
-use crate::protocol::{Converted, Protocol, convert_request};
+use crate::protocol::{Converted, Protocol};
 use crate::wire::sse;
 use serde_json::Value;
 

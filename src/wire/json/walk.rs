@@ -54,6 +54,11 @@ impl<'a> Walk<'a> {
         Ok(walk)
     }
 
+    /// All of the object, as it was written, while nothing of it was read.
+    pub fn whole(&self) -> Raw<'a> {
+        Raw(self.cursor.text.trim_ascii())
+    }
+
     fn close(&mut self) -> Result<(), Fault> {
         self.state = State::End;
         self.cursor.at += 1;

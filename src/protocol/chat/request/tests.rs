@@ -1,7 +1,8 @@
 //! Requests in and out of Chat, through `adapt`: Chat clients to Chat upstreams of various kinds.
 
 use crate::error::{Error, Kind};
-use crate::protocol::{Caps, Protocol, convert_request};
+use crate::protocol::testing::convert_request;
+use crate::protocol::{Caps, Protocol};
 use crate::wire::json::Raw;
 
 fn convert(caps: &Caps, body: &str) -> Result<(String, String), Error> {

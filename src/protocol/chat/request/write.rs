@@ -21,6 +21,7 @@ pub fn write(
     request: &Request<'_>,
     target: &Target<'_>,
     warnings: &mut Warnings,
+    mut body: Vec<u8>,
 ) -> Result<Outgoing, Error> {
     let caps = target.caps;
     let mut outgoing = Outgoing {
@@ -28,7 +29,7 @@ pub fn write(
         ..Outgoing::default()
     };
     let messages = turns::Messages::of(request, caps)?;
-    let mut body = Vec::with_capacity(messages.size_hint() + 1024);
+    body.reserve(messages.size_hint() + 1024);
     Members::object(&mut body, |m| {
         m.str("model", target.model);
         if let Some(limit) = &request.limit {

@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Kind};
 use crate::protocol::Protocol::Chat;
+use crate::protocol::testing::convert_response;
 use crate::protocol::testing::{chat_lines, cx, made, transcript};
-use crate::protocol::{Collector, Context, Warnings, convert_response, replay};
+use crate::protocol::{Collector, Context, Warnings, replay};
 
 const HEAD: &str = r#"{"id":"chatcmpl-xkqmh4aa6vb6s2ldu4xjnavv","object":"chat.completion","created":1790000000,"model":"client-model","#;
 const NO_USAGE: &str = r#""usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0,"prompt_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}"#;

@@ -13,7 +13,7 @@ use crate::protocol::neutral::{
     Start,
 };
 use crate::protocol::text::Text;
-use crate::protocol::{in_stream, truncated};
+use crate::protocol::{in_stream, is_error, truncated};
 use crate::wire::json::{self, JsonKind, Raw, Walk};
 use crate::wire::sse;
 
@@ -31,10 +31,51 @@ pub struct Reader {
     calls: Calls,
     think: Option<Think>,
     finish_optional: bool,
+    common: Common,
     /// Which of several fields with the same thought is read.
     first_thought: ReasoningField,
     /// The proof of the open thought, for upstreams that want it back.
     details: Option<Details>,
+}
+
+/// The chunk that makes up nearly all of a stream, learnt from the last that said a text and nothing else: most servers send all
+/// but the text alike, and then it is found without reading the rest again.
+#[derive(Default)]
+struct Common {
+    /// What stands before the text's opening quote, and behind its closing one.
+    around: Vec<u8>,
+    before: usize,
+}
+
+/// A chunk with more around its text is read in full.
+const COMMON_BYTES_MAX: usize = 1024;
+
+impl Common {
+    fn learn(&mut self, chunk: &[u8], text: Raw<'_>) {
+        let text = text.text().as_bytes();
+        let before = text.as_ptr() as usize - chunk.as_ptr() as usize; // a part of it
+        self.around.clear();
+        self.before = before;
+        if chunk.len() - text.len() <= COMMON_BYTES_MAX {
+            self.around.extend_from_slice(&chunk[..before]);
+            self.around.extend_from_slice(&chunk[before + text.len()..]);
+        }
+    }
+
+    /// The text, if all around it is the same: what is between is one string, so it means the same too.
+    fn text<'a>(&self, chunk: &'a [u8]) -> Option<Text<'a>> {
+        if self.around.is_empty() {
+            return None;
+        }
+        let (before, behind) = self.around.split_at(self.before);
+        let text = chunk.strip_suffix(behind)?.strip_prefix(before)?;
+        Text::of(Raw::parse(std::str::from_utf8(text).ok()?).ok()?)
+    }
+}
+
+/// Whether a member is absent, null, or an empty string.
+fn is_nothing(raw: Option<Raw<'_>>) -> bool {
+    raw.is_none_or(|raw| raw.is_null() || raw.text() == "\"\"")
 }
 
 /// The members of a chunk that matter.
@@ -88,6 +129,7 @@ impl Reader {
             calls: Calls::new(cx.caps.snapshot_args),
             think: cx.caps.think_tags.then(Think::new),
             finish_optional: cx.caps.finish_reason_optional,
+            common: Common::default(),
             first_thought: cx.caps.reasoning_field_out,
             details: (cx.caps.reasoning_field_in == ReasoningField::Details).then(Details::default),
         }
@@ -105,8 +147,13 @@ impl Reader {
         if data == b"[DONE]" {
             return self.end(out);
         }
+        if let Some(text) = self.common.text(data)
+            && event.name != b"error"
+        {
+            return self.say(Inside::Text, Piece::text(text), out);
+        }
         let chunk = Chunk::of(Walk::parse(data).map_err(blame)?).map_err(blame)?;
-        if let Some(error) = chunk.error.filter(|error| truthy(*error)) {
+        if let Some(error) = chunk.error.filter(|error| is_error(*error)) {
             return Err(in_stream(error));
         }
         if event.name == b"error" {
@@ -115,17 +162,24 @@ impl Reader {
                 .and_then(|text| Raw::parse(text).ok());
             return Err(whole.map_or_else(truncated, in_stream));
         }
+        let mut said = None;
         if let Some(choices) = chunk
             .choices
             .filter(|choices| choices.kind() == JsonKind::Array)
         {
-            for raw in choices.elements().map_err(blame)? {
+            for (at, raw) in choices.elements().map_err(blame)?.enumerate() {
                 let choice = Choice::of(raw).map_err(blame)?;
                 if choice.index.and_then(Raw::as_u64).unwrap_or(0) == 0 {
                     self.start(&chunk, out)?;
-                    self.choice(&choice, out)?;
+                    let text = self.choice(&choice, out)?;
+                    said = text.filter(|_| at == 0);
+                } else {
+                    said = None;
                 }
             }
+        }
+        if let Some(text) = said.filter(|_| is_nothing(chunk.usage) && is_nothing(chunk.groq)) {
+            self.common.learn(data, text);
         }
         let groq = || chunk.groq?.as_object().ok()?.get("usage");
         if let Some(totals) = chunk
@@ -175,15 +229,29 @@ impl Reader {
         emit(0, Event::Start(start), out)
     }
 
-    fn choice(&mut self, choice: &Choice<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+    /// Answers the text it says, if it says nothing else.
+    fn choice<'c>(
+        &mut self,
+        choice: &Choice<'c>,
+        out: &mut Sink<'_>,
+    ) -> Result<Option<Raw<'c>>, Error> {
         let delta = choice
             .delta
             .filter(|delta| delta.kind() == JsonKind::Object);
         let message = choice
             .message
             .filter(|message| message.kind() == JsonKind::Object && !self.spoke);
-        if let Some(delta) = delta.or(message) {
-            self.delta(Delta::of(delta).map_err(blame)?, choice.logprobs, out)?;
+        let mut said = None;
+        if let Some(raw) = delta.or(message) {
+            let delta = Delta::of(raw).map_err(blame)?;
+            let nothing_else = [choice.message, choice.finish_reason, choice.stop]
+                .into_iter()
+                .chain([choice.logprobs, choice.usage])
+                .all(is_nothing);
+            said = delta
+                .only_text()
+                .filter(|_| nothing_else && self.think.is_none());
+            self.delta(delta, choice.logprobs, out)?;
         }
         match finish::of(choice.finish_reason, choice.stop) {
             End::None => {}
@@ -199,7 +267,7 @@ impl Reader {
         if let Some(totals) = choice.usage.and_then(usage::read) {
             emit(0, Event::Usage(totals), out)?;
         }
-        Ok(())
+        Ok(said)
     }
 
     /// What one chunk says, in the order it was thought: reasoning, refusal, content, calls.
@@ -386,11 +454,6 @@ fn string<'a>(raw: Raw<'a>) -> Result<Text<'a>, Error> {
     Text::of(raw).ok_or_else(|| Error::upstream(Kind::BadReply, "a delta is no well-formed string"))
 }
 
-/// What JavaScript takes for true: that is how SDKs test `error`.
-fn truthy(raw: Raw<'_>) -> bool {
-    !matches!(raw.text(), "null" | "false" | "\"\"" | "0")
-}
-
 impl<'a> Chunk<'a> {
     fn of(mut walk: Walk<'a>) -> Result<Chunk<'a>, Fault> {
         let mut chunk = Chunk::default();
@@ -432,6 +495,17 @@ impl<'a> Choice<'a> {
 }
 
 impl<'a> Delta<'a> {
+    /// The text, if there is nothing else.
+    fn only_text(&self) -> Option<Raw<'a>> {
+        let others = [self.reasoning_content, self.reasoning, self.details]
+            .into_iter()
+            .chain([self.refusal, self.tool_calls, self.function_call])
+            .chain([self.annotations]);
+        self.content
+            .filter(|content| content.kind() == JsonKind::String)
+            .filter(|_| others.into_iter().all(is_nothing))
+    }
+
     fn of(raw: Raw<'a>) -> Result<Delta<'a>, Fault> {
         let mut delta = Delta::default();
         let mut walk = raw.walk()?;

@@ -7,8 +7,9 @@ use crate::protocol::neutral::{
     Builtin, Cache, Choice, Format, Named, Part, Request, Role, Source, System, Tool, ToolKind,
     ToolName, ToolResult,
 };
+use crate::protocol::testing::convert_request;
 use crate::protocol::text::Text;
-use crate::protocol::{Caps, Outgoing, Protocol, Target, Warnings, convert_request};
+use crate::protocol::{Caps, Outgoing, Protocol, Target, Warnings};
 use crate::wire::Dice;
 use crate::wire::json::{self, Object, Raw};
 
@@ -410,7 +411,7 @@ fn opus() -> Caps {
 
 fn written(request: &Request<'_>, caps: &Caps) -> Result<(String, Outgoing), Error> {
     let target = Target { caps, model: "up" };
-    let mut outgoing = write(request, &target, &mut Warnings::default())?;
+    let mut outgoing = write(request, &target, &mut Warnings::default(), Vec::new())?;
     let body = String::from_utf8(std::mem::take(&mut outgoing.body)).unwrap();
     json::validate(body.as_bytes()).unwrap();
     Ok((body, outgoing))

@@ -32,6 +32,7 @@ pub fn write(
     request: &Request<'_>,
     target: &Target<'_>,
     warnings: &mut Warnings,
+    mut body: Vec<u8>,
 ) -> Result<Outgoing, Error> {
     let caps = target.caps;
     let mut outgoing = Outgoing::default();
@@ -63,7 +64,7 @@ pub fn write(
         .any(|turn| turn.role == Role::Assistant);
     let auto_cache = caps.auto_cache && talked && !writer.marks.any;
     let mut mcp = Ok(false);
-    let mut body = Vec::with_capacity(size_of(request));
+    body.reserve(size_of(request));
     Members::object(&mut body, |m| {
         m.str("model", target.model)
             .number("max_tokens", max_tokens);

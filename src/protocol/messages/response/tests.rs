@@ -1,6 +1,7 @@
 use super::*;
+use crate::protocol::testing::convert_response;
 use crate::protocol::testing::{self, made};
-use crate::protocol::{Protocol, convert_response, replay};
+use crate::protocol::{Protocol, replay};
 use crate::wire::Dice;
 use crate::wire::json;
 

@@ -25,11 +25,12 @@ pub fn write(
     request: &Request<'_>,
     target: &Target<'_>,
     warnings: &mut Warnings,
+    mut body: Vec<u8>,
 ) -> Result<Outgoing, Error> {
     let caps = target.caps;
     let mut invented = Vec::new();
     let stream = request.stream || caps.stream_only;
-    let mut body = Vec::with_capacity(1024 + request.turns.len() * 256);
+    body.reserve(1024 + request.turns.len() * 256);
     body.push(b'{');
     let mut m = Members::resume(&mut body, true);
     m.str("model", target.model);

@@ -4,12 +4,12 @@
 
 mod items;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Fault, Kind};
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{Event, Finish, Keyed, Reason, Sink, Start, Usage};
 use crate::protocol::text::Text;
-use crate::protocol::{in_stream, says_error, truncated};
-use crate::wire::json::{self, Object, Raw};
+use crate::protocol::{in_stream, is_error, says_error, truncated};
+use crate::wire::json::{self, Object, Raw, Walk};
 use crate::wire::sse;
 use items::{Items, Part, Slot};
 
@@ -18,6 +18,85 @@ pub struct Reader {
     started: bool,
     finished: bool,
     items: Items,
+}
+
+/// The members of an event that matter.
+struct Said<'a> {
+    /// All of it.
+    whole: Raw<'a>,
+    kind: Option<Raw<'a>>,
+    error: Option<Raw<'a>>,
+    message: Option<Raw<'a>>,
+    response: Option<Raw<'a>>,
+    item: Option<Raw<'a>>,
+    part: Option<Raw<'a>>,
+    annotation: Option<Raw<'a>>,
+    item_id: Option<Raw<'a>>,
+    output_index: Option<Raw<'a>>,
+    content_index: Option<Raw<'a>>,
+    summary_index: Option<Raw<'a>>,
+    delta: Option<Raw<'a>>,
+    logprobs: Option<Raw<'a>>,
+    text: Option<Raw<'a>>,
+    refusal: Option<Raw<'a>>,
+    arguments: Option<Raw<'a>>,
+    input: Option<Raw<'a>>,
+}
+
+impl<'a> Said<'a> {
+    fn of(data: &'a [u8]) -> Result<Said<'a>, Fault> {
+        let mut walk = Walk::parse(data)?;
+        let mut said = Said {
+            whole: walk.whole(),
+            kind: None,
+            error: None,
+            message: None,
+            response: None,
+            item: None,
+            part: None,
+            annotation: None,
+            item_id: None,
+            output_index: None,
+            content_index: None,
+            summary_index: None,
+            delta: None,
+            logprobs: None,
+            text: None,
+            refusal: None,
+            arguments: None,
+            input: None,
+        };
+        while let Some((key, value)) = walk.next()? {
+            let place = match key.as_ref() {
+                "type" => &mut said.kind,
+                "error" => &mut said.error,
+                "message" => &mut said.message,
+                "response" => &mut said.response,
+                "item" => &mut said.item,
+                "part" => &mut said.part,
+                "annotation" => &mut said.annotation,
+                "item_id" => &mut said.item_id,
+                "output_index" => &mut said.output_index,
+                "content_index" => &mut said.content_index,
+                "summary_index" => &mut said.summary_index,
+                "delta" => &mut said.delta,
+                "logprobs" => &mut said.logprobs,
+                "text" => &mut said.text,
+                "refusal" => &mut said.refusal,
+                "arguments" => &mut said.arguments,
+                "input" => &mut said.input,
+                _ => continue,
+            };
+            *place = Some(value);
+        }
+        Ok(said)
+    }
+
+    /// The item it speaks of: its id and its number.
+    fn place(&self) -> (Option<Text<'a>>, Option<u64>) {
+        let id = self.item_id.and_then(Text::of);
+        (id, self.output_index.and_then(Raw::as_u64))
+    }
 }
 
 impl Reader {
@@ -38,32 +117,34 @@ impl Reader {
         if self.finished || event.data.is_empty() || event.data == b"[DONE]" {
             return Ok(());
         }
-        let body = Object::parse(event.data).map_err(|fault| {
+        let said = Said::of(event.data).map_err(|fault| {
             let message = format!(
                 "an event of the upstream's stream is broken: {}",
                 fault.message
             );
             Error::upstream(Kind::BadReply, message)
         })?;
-        let kind = body.get("type").and_then(Text::of);
+        let kind = said.kind.and_then(Text::of);
         let named = std::str::from_utf8(event.name).unwrap_or_default();
         let kind = kind.as_ref().map_or(named, Text::as_escaped);
-        if let Some(error) = says_error(&body) {
+        if let Some(error) = said.error.filter(|error| is_error(*error)) {
             return Err(in_stream(error));
         }
         if kind == "error" {
-            return Err(flat_error(&body, event.data));
+            return Err(flat_error(&said));
         }
         let Some(kind) = kind.strip_prefix("response.") else {
             return Ok(()); // keepalive and what is not known
         };
         match kind {
-            "created" | "in_progress" | "queued" => self.start(inner(&body).as_ref(), out),
-            "completed" | "incomplete" | "failed" | "cancelled" => match inner(&body) {
-                Some(response) => self.response(&response, out),
-                None => self.response(&body, out),
-            },
-            _ => self.part_event(kind, &body, out),
+            "created" | "in_progress" | "queued" => self.start(object(said.response).as_ref(), out),
+            "completed" | "incomplete" | "failed" | "cancelled" => {
+                match object(said.response).or_else(|| object(Some(said.whole))) {
+                    Some(response) => self.response(&response, out),
+                    None => Ok(()),
+                }
+            }
+            _ => self.part_event(kind, &said, out),
         }
     }
 
@@ -104,36 +185,32 @@ impl Reader {
         )
     }
 
-    fn part_event(
-        &mut self,
-        kind: &str,
-        body: &Object<'_>,
-        out: &mut Sink<'_>,
-    ) -> Result<(), Error> {
-        let id = body.get("item_id").and_then(Text::of);
-        let index = body.get("output_index").and_then(Raw::as_u64);
-        let number = |key: &str| body.get(key).and_then(Raw::as_u64).unwrap_or(0);
-        let text = |key: &str| body.get(key).and_then(Text::of);
-        let content = number("content_index");
+    fn part_event(&mut self, kind: &str, said: &Said<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+        let number = |raw: Option<Raw<'_>>| raw.and_then(Raw::as_u64).unwrap_or(0);
         let part = match kind {
             "output_text.delta" | "output_text.done" | "output_text.annotation.added" => {
-                Slot::Said(Part::Text(content))
+                Slot::Said(Part::Text(number(said.content_index)))
             }
-            "refusal.delta" | "refusal.done" => Slot::Said(Part::Refusal(content)),
-            "content_part.done" => return self.content_part(body, out),
+            "refusal.delta" | "refusal.done" => {
+                Slot::Said(Part::Refusal(number(said.content_index)))
+            }
+            "content_part.done" => return self.content_part(said, out),
             "reasoning_summary_text.delta"
             | "reasoning_summary_text.done"
             | "reasoning_summary_part.done" => {
-                Slot::Thought(Part::Summary(number("summary_index")))
+                Slot::Thought(Part::Summary(number(said.summary_index)))
             }
-            "reasoning_text.delta" | "reasoning_text.done" => Slot::Thought(Part::Raw(content)),
+            "reasoning_text.delta" | "reasoning_text.done" => {
+                Slot::Thought(Part::Raw(number(said.content_index)))
+            }
             "function_call_arguments.delta" | "function_call_arguments.done" => Slot::Call,
             "custom_tool_call_input.delta" | "custom_tool_call_input.done" => Slot::Call,
             "output_item.added" | "output_item.done" => {
-                let Some(item) = body.get("item").and_then(|raw| raw.as_object().ok()) else {
+                let Some(item) = object(said.item) else {
                     return Ok(());
                 };
                 self.start(None, out)?;
+                let index = said.output_index.and_then(Raw::as_u64);
                 return if kind == "output_item.added" {
                     self.items.added(&item, index, out)
                 } else {
@@ -143,26 +220,28 @@ impl Reader {
             _ => return Ok(()),
         };
         self.start(None, out)?;
+        let (id, index) = said.place();
         let items = &mut self.items;
         let at = items.find(id.as_ref(), index, part.kind());
         if kind == "output_text.annotation.added" {
-            return match body.get("annotation") {
+            return match said.annotation {
                 Some(annotation) => items.annotation(at, part, annotation, out),
                 None => Ok(()),
             };
         }
         if kind.ends_with(".delta") {
-            let Some(delta) = text("delta").filter(|delta| !delta.is_empty()) else {
+            let delta = said.delta.and_then(Text::of);
+            let Some(delta) = delta.filter(|delta| !delta.is_empty()) else {
                 return Ok(());
             };
-            return items.delta(at, part, delta, logprobs(body), out);
+            return items.delta(at, part, delta, said.logprobs.and_then(logprobs), out);
         }
         let snapshot = match kind {
-            "refusal.done" => text("refusal"),
-            "function_call_arguments.done" => text("arguments"),
-            "custom_tool_call_input.done" => text("input"),
-            "reasoning_summary_part.done" => inner_text(body.get("part")),
-            _ => text("text"),
+            "refusal.done" => said.refusal.and_then(Text::of),
+            "function_call_arguments.done" => said.arguments.and_then(Text::of),
+            "custom_tool_call_input.done" => said.input.and_then(Text::of),
+            "reasoning_summary_part.done" => inner_text(said.part),
+            _ => said.text.and_then(Text::of),
         };
         match snapshot {
             Some(snapshot) => items.snapshot(at, part, snapshot, out),
@@ -170,14 +249,13 @@ impl Reader {
         }
     }
 
-    fn content_part(&mut self, body: &Object<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
-        let Some(part) = body.get("part").and_then(|raw| raw.as_object().ok()) else {
+    fn content_part(&mut self, said: &Said<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+        let Some(part) = object(said.part) else {
             return Ok(());
         };
         self.start(None, out)?;
-        let id = body.get("item_id").and_then(Text::of);
-        let index = body.get("output_index").and_then(Raw::as_u64);
-        let number = body.get("content_index").and_then(Raw::as_u64).unwrap_or(0);
+        let (id, index) = said.place();
+        let number = said.content_index.and_then(Raw::as_u64).unwrap_or(0);
         self.items.part_done(id.as_ref(), index, number, &part, out)
     }
 
@@ -225,8 +303,8 @@ fn emit(block: u32, event: Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
     out(Keyed { block, event })
 }
 
-fn inner<'a>(body: &Object<'a>) -> Option<Object<'a>> {
-    body.get("response")?.as_object().ok()
+fn object<'a>(raw: Option<Raw<'a>>) -> Option<Object<'a>> {
+    raw?.as_object().ok()
 }
 
 fn inner_text<'a>(part: Option<Raw<'a>>) -> Option<Text<'a>> {
@@ -234,25 +312,21 @@ fn inner_text<'a>(part: Option<Raw<'a>>) -> Option<Text<'a>> {
 }
 
 /// Log probabilities, where there are any. They are pasted by whoever writes them, so they must be JSON to the last leaf.
-fn logprobs<'a>(object: &Object<'a>) -> Option<Raw<'a>> {
-    let raw = object.get("logprobs")?;
+fn logprobs(raw: Raw<'_>) -> Option<Raw<'_>> {
     raw.elements().ok()?.next()?;
     json::validate(raw.text().as_bytes()).ok()?;
     Some(raw)
 }
 
 /// OpenAI's own `error` event has code and message beside its type.
-fn flat_error(body: &Object<'_>, data: &[u8]) -> Error {
-    if body.get("message").is_none() {
+fn flat_error(said: &Said<'_>) -> Error {
+    if said.message.is_none() {
         return Error::upstream(
             Kind::BadReply,
             "the upstream reported an error without a message",
         );
     }
-    let raw = std::str::from_utf8(data)
-        .ok()
-        .and_then(|text| Raw::parse(text).ok());
-    in_stream(raw.unwrap_or(Raw::NULL))
+    in_stream(said.whole)
 }
 
 fn incomplete(response: &Object<'_>) -> Reason {

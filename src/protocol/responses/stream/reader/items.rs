@@ -348,7 +348,7 @@ impl Items {
         };
         let slot = Slot::Said(which);
         if let Some(text) = part.get(key).and_then(Text::of) {
-            let logprobs = super::logprobs(part);
+            let logprobs = part.get("logprobs").and_then(super::logprobs);
             let blocks = &self.list[at].blocks;
             let fresh = !blocks.iter().any(|block| block.part == Some(which));
             match logprobs.filter(|_| fresh && !text.is_empty()) {
