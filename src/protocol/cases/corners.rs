@@ -664,3 +664,57 @@ fn a_thought_without_words_keeps_its_proof_through_a_chat_client() {
         "{body}"
     );
 }
+
+#[test]
+fn work_of_a_vendors_tool_that_is_not_shown_is_named_whole_and_streamed() {
+    let blocks = [
+        r#"{"type":"server_tool_use","id":"s1","name":"web_search","input":{"query":"q"}}"#,
+        r#"{"type":"web_search_tool_result","tool_use_id":"s1","content":[]}"#,
+        r#"{"type":"mcp_tool_use","id":"s2","name":"x","server_name":"y","input":{}}"#,
+        r#"{"type":"mcp_tool_result","tool_use_id":"s2","content":[]}"#,
+        r#"{"type":"text","text":"a"}"#,
+    ];
+    let mut frames = vec![
+        r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}}"#.to_owned(),
+    ];
+    for (index, block) in blocks.iter().enumerate() {
+        frames.push(format!(
+            r#"{{"type":"content_block_start","index":{index},"content_block":{block}}}"#
+        ));
+        frames.push(format!(
+            r#"{{"type":"content_block_stop","index":{index}}}"#
+        ));
+    }
+    frames.push(r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":1}}"#.to_owned());
+    frames.push(r#"{"type":"message_stop"}"#.to_owned());
+    let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+    let whole = format!(
+        r#"{{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{}],"stop_reason":"end_turn","usage":{{"input_tokens":1,"output_tokens":1}}}}"#,
+        blocks.join(",")
+    );
+    for client in [Chat, Responses] {
+        let mut warnings = Warnings::default();
+        let cx = cx(client, Messages);
+        convert_response(
+            Messages,
+            client,
+            &cx,
+            &made(),
+            whole.as_bytes(),
+            &mut warnings,
+        )
+        .unwrap();
+        let mut told: Vec<String> = warnings.iter().map(|(field, _)| field.to_owned()).collect();
+        told.sort();
+        assert_eq!(told, ["mcp_tool_result", "mcp_tool_use"]);
+        let mut stream = Translator::new(Messages, client, cx, made());
+        let mut out = Vec::new();
+        stream.feed(sse(&frames).as_bytes(), &mut out).unwrap();
+        assert_eq!(
+            stream.warnings().header().unwrap(),
+            "mcp_tool_use:dropped,mcp_tool_result:dropped"
+        );
+        let shown = String::from_utf8(out).unwrap().contains("web_search_call");
+        assert_eq!(shown, client == Responses);
+    }
+}
