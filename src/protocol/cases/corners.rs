@@ -718,3 +718,17 @@ fn work_of_a_vendors_tool_that_is_not_shown_is_named_whole_and_streamed() {
         assert_eq!(shown, client == Responses);
     }
 }
+
+#[test]
+fn an_unsigned_thought_goes_back_to_who_signs_nothing_and_never_to_claude() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"reasoning_content":"Hm.","tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"t1","content":"r"}]}"#;
+    let deepseek = Caps::of("deepseek", "deepseek-reasoner");
+    let (sent, _) = ask(Chat, Messages, &deepseek, body).unwrap();
+    assert!(
+        sent.contains(r#"[{"type":"thinking","thinking":"Hm.","signature":""},{"type":"tool_use""#),
+        "{sent}"
+    );
+    let claude = Caps::of("anthropic", "claude-opus-4-6");
+    let (sent, _) = ask(Chat, Messages, &claude, body).unwrap();
+    assert!(!sent.contains("Hm."), "{sent}");
+}
