@@ -732,3 +732,27 @@ fn an_unsigned_thought_goes_back_to_who_signs_nothing_and_never_to_claude() {
     let (sent, _) = ask(Chat, Messages, &claude, body).unwrap();
     assert!(!sent.contains("Hm."), "{sent}");
 }
+
+#[test]
+fn claudes_own_cache_marks_are_read_from_chat_clients_wherever_they_set_them() {
+    let body = r#"{"model":"m","messages":[
+        {"role":"system","content":"S","cache_control":{"type":"ephemeral","ttl":"1h"}},
+        {"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]},
+        {"role":"assistant","content":null,"tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{}"}}]},
+        {"role":"tool","tool_call_id":"t1","content":[{"type":"text","text":"r","cache_control":{"type":"ephemeral"}}]}],
+        "tools":[{"type":"function","cache_control":{"type":"ephemeral"},"function":{"name":"f","parameters":{"type":"object","properties":{}}}}]}"#;
+    let claude = Caps::of("anthropic", "claude-opus-4-6");
+    let (sent, warnings) = ask(Chat, Messages, &claude, body).unwrap();
+    for part in [
+        r#""system":[{"type":"text","text":"S","cache_control":{"type":"ephemeral","ttl":"1h"}}]"#,
+        r#"{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}"#,
+        r#"{"type":"tool_result","tool_use_id":"t1","content":"r","cache_control":{"type":"ephemeral"}}"#,
+        r#""input_schema":{"type":"object","properties":{}},"cache_control":{"type":"ephemeral"}"#,
+    ] {
+        assert!(sent.contains(part), "{part} in {sent}");
+    }
+    assert_eq!(warnings, "");
+    let (sent, warnings) = ask(Chat, Responses, &Caps::of("openai", "gpt-5.2"), body).unwrap();
+    assert!(!sent.contains("cache_control"), "{sent}");
+    assert_eq!(warnings, "");
+}
