@@ -67,7 +67,7 @@ impl Middle {
             *grammar = grammar.step(&event)?;
             match &event {
                 Event::Usage(totals) => *usage = Some(*totals),
-                Event::Open(Open::Hosted(hosted)) if is_lost(hosted, cx.client) => {
+                Event::Open(Open::Hosted(hosted)) if is_lost(hosted) => {
                     warnings.add(hosted.name.decode(), "dropped");
                 }
                 Event::Finish(finish) => note_end(finish, cx.upstream, warnings),
@@ -105,13 +105,8 @@ fn note_end(finish: &Finish<'_>, upstream: Protocol, warnings: &mut Warnings) {
 }
 
 /// Work of a vendor's tool that the client will not see. What a search found stays in the text and its citations.
-fn is_lost(hosted: &Hosted<'_>, client: Protocol) -> bool {
-    const SEARCHES: [&str; 3] = [
-        "web_search_call",
-        "server_tool_use",
-        "web_search_tool_result",
-    ];
-    client != Protocol::Responses && !SEARCHES.iter().any(|name| hosted.name.is(name))
+fn is_lost(hosted: &Hosted<'_>) -> bool {
+    hosted.query.is_none() && !hosted.name.is("web_search_call")
 }
 
 /// Where the events of an answer go, in the client's words and the grammar's order.

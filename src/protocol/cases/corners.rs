@@ -665,3 +665,95 @@ fn a_thought_without_words_keeps_its_proof_through_a_chat_client() {
         "{body}"
     );
 }
+
+#[test]
+fn work_of_a_vendors_tool_that_is_not_shown_is_named_whole_and_streamed() {
+    let blocks = [
+        r#"{"type":"server_tool_use","id":"s1","name":"web_search","input":{"query":"q"}}"#,
+        r#"{"type":"web_search_tool_result","tool_use_id":"s1","content":[]}"#,
+        r#"{"type":"mcp_tool_use","id":"s2","name":"x","server_name":"y","input":{}}"#,
+        r#"{"type":"mcp_tool_result","tool_use_id":"s2","content":[]}"#,
+        r#"{"type":"text","text":"a"}"#,
+    ];
+    let mut frames = vec![
+        r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}}"#.to_owned(),
+    ];
+    for (index, block) in blocks.iter().enumerate() {
+        frames.push(format!(
+            r#"{{"type":"content_block_start","index":{index},"content_block":{block}}}"#
+        ));
+        frames.push(format!(
+            r#"{{"type":"content_block_stop","index":{index}}}"#
+        ));
+    }
+    frames.push(r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":1}}"#.to_owned());
+    frames.push(r#"{"type":"message_stop"}"#.to_owned());
+    let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+    let whole = format!(
+        r#"{{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{}],"stop_reason":"end_turn","usage":{{"input_tokens":1,"output_tokens":1}}}}"#,
+        blocks.join(",")
+    );
+    for client in [Chat, Responses] {
+        let mut warnings = Warnings::default();
+        let cx = cx(client, Messages);
+        convert_response(
+            Messages,
+            client,
+            &cx,
+            &made(),
+            whole.as_bytes(),
+            &mut warnings,
+        )
+        .unwrap();
+        let mut told: Vec<String> = warnings.iter().map(|(field, _)| field.to_owned()).collect();
+        told.sort();
+        assert_eq!(told, ["mcp_tool_result", "mcp_tool_use"]);
+        let mut stream = Translator::new(Messages, client, cx, made());
+        let mut out = Vec::new();
+        stream.feed(sse(&frames).as_bytes(), &mut out).unwrap();
+        assert_eq!(
+            stream.warnings().header().unwrap(),
+            "mcp_tool_use:dropped,mcp_tool_result:dropped"
+        );
+        let shown = String::from_utf8(out).unwrap().contains("web_search_call");
+        assert_eq!(shown, client == Responses);
+    }
+}
+
+#[test]
+fn an_unsigned_thought_goes_back_to_who_signs_nothing_and_never_to_claude() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"reasoning_content":"Hm.","tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"t1","content":"r"}]}"#;
+    let deepseek = Caps::of("deepseek", "deepseek-reasoner");
+    let (sent, _) = ask(Chat, Messages, &deepseek, body).unwrap();
+    assert!(
+        sent.contains(r#"[{"type":"thinking","thinking":"Hm.","signature":""},{"type":"tool_use""#),
+        "{sent}"
+    );
+    let claude = Caps::of("anthropic", "claude-opus-4-6");
+    let (sent, _) = ask(Chat, Messages, &claude, body).unwrap();
+    assert!(!sent.contains("Hm."), "{sent}");
+}
+
+#[test]
+fn claudes_own_cache_marks_are_read_from_chat_clients_wherever_they_set_them() {
+    let body = r#"{"model":"m","messages":[
+        {"role":"system","content":"S","cache_control":{"type":"ephemeral","ttl":"1h"}},
+        {"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]},
+        {"role":"assistant","content":null,"tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{}"}}]},
+        {"role":"tool","tool_call_id":"t1","content":[{"type":"text","text":"r","cache_control":{"type":"ephemeral"}}]}],
+        "tools":[{"type":"function","cache_control":{"type":"ephemeral"},"function":{"name":"f","parameters":{"type":"object","properties":{}}}}]}"#;
+    let claude = Caps::of("anthropic", "claude-opus-4-6");
+    let (sent, warnings) = ask(Chat, Messages, &claude, body).unwrap();
+    for part in [
+        r#""system":[{"type":"text","text":"S","cache_control":{"type":"ephemeral","ttl":"1h"}}]"#,
+        r#"{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}"#,
+        r#"{"type":"tool_result","tool_use_id":"t1","content":"r","cache_control":{"type":"ephemeral"}}"#,
+        r#""input_schema":{"type":"object","properties":{}},"cache_control":{"type":"ephemeral"}"#,
+    ] {
+        assert!(sent.contains(part), "{part} in {sent}");
+    }
+    assert_eq!(warnings, "");
+    let (sent, warnings) = ask(Chat, Responses, &Caps::of("openai", "gpt-5.2"), body).unwrap();
+    assert!(!sent.contains("cache_control"), "{sent}");
+    assert_eq!(warnings, "");
+}

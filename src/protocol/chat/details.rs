@@ -18,6 +18,8 @@ const PROVING: [&str; 2] = ["signature", "data"];
 pub(super) struct Details {
     entries: Vec<Entry>,
     bytes: usize,
+    /// One of them is more than text.
+    proves: bool,
 }
 
 struct Entry {
@@ -38,15 +40,26 @@ impl Details {
             let Ok(piece) = raw.as_object() else {
                 continue;
             };
-            self.bytes += raw.text().len();
+            let index = piece.get("index").and_then(Raw::as_u64);
+            let kind = piece.get("type").map(Raw::text);
+            let same = |entry: &&mut Entry| entry.index == index && entry.kind() == kind;
+            let known = self.entries.last_mut().filter(same);
+            self.bytes += match &known {
+                // What labels an entry is repeated in each piece, and kept once.
+                Some(_) => GROWING
+                    .iter()
+                    .chain(&PROVING)
+                    .map(|key| piece.get(key).map_or(0, |raw| raw.text().len()))
+                    .sum(),
+                None => raw.text().len(),
+            };
             // It is pasted into a request, so here it is judged to its last leaf.
             if self.bytes > BYTES_MAX || json::validate(raw.text().as_bytes()).is_err() {
                 continue;
             }
-            let index = piece.get("index").and_then(Raw::as_u64);
-            let kind = piece.get("type").map(Raw::text);
-            let same = |entry: &Entry| entry.index == index && entry.kind() == kind;
-            match self.entries.last_mut().filter(|entry| same(entry)) {
+            let proves = |key: &&str| piece.get(key).is_some_and(|raw| !raw.is_null());
+            self.proves |= PROVING.iter().any(proves);
+            match known {
                 Some(entry) => entry.merge(&piece),
                 None => {
                     let mut entry = Entry {
@@ -62,8 +75,7 @@ impl Details {
 
     /// Whether the model's vendor will want the thought back: there is more than text in it.
     pub(super) fn prove(&self) -> bool {
-        let proves = |entry: &Entry| PROVING.iter().any(|key| entry.get(key).is_some());
-        self.bytes <= BYTES_MAX && self.entries.iter().any(proves)
+        self.proves && self.bytes <= BYTES_MAX
     }
 
     /// The entries as a JSON array, and none are left. Where one of them holds all of the text it is left out: it travels

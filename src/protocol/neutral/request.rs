@@ -277,6 +277,17 @@ impl<'a> Part<'a> {
     pub fn text(text: Text<'a>) -> Part<'a> {
         Part::Text(TextPart { text, cache: None })
     }
+
+    /// Where its cache mark stands, if it can have one.
+    pub fn cache(&mut self) -> Option<&mut Option<Cache>> {
+        match self {
+            Part::Text(TextPart { cache, .. })
+            | Part::Image(Image { cache, .. })
+            | Part::File(File { cache, .. })
+            | Part::Result(ToolResult { cache, .. }) => Some(cache),
+            _ => None,
+        }
+    }
 }
 
 /// Where the bytes of a picture or document are. File ids belong to one vendor's account: readers refuse them.

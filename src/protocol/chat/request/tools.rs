@@ -39,6 +39,7 @@ pub(super) fn read<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Resu
 
 fn tool<'a>(raw: Raw<'a>, place: &str) -> Result<Tool<'a>, Error> {
     let mut tool = take::as_object(raw, place)?;
+    let cache = take::breakpoint(&mut tool);
     let function = take::object(&mut tool, "function")?;
     let kind = match (take::text(&mut tool, "type")?, &function) {
         (Some(kind), _) => kind,
@@ -48,7 +49,11 @@ fn tool<'a>(raw: Raw<'a>, place: &str) -> Result<Tool<'a>, Error> {
     match kind.decode().as_ref() {
         "function" => {
             let inner = function.ok_or_else(|| wrong(place, "function is missing"))?;
-            self::function(inner, place)
+            let function = self::function(inner, place)?;
+            Ok(Tool {
+                cache: cache.or(function.cache),
+                ..function
+            })
         }
         "custom" => {
             let mut inner = take::object(&mut tool, "custom")?
@@ -70,7 +75,7 @@ fn tool<'a>(raw: Raw<'a>, place: &str) -> Result<Tool<'a>, Error> {
                 namespace: None,
                 description: take::text(&mut inner, "description")?,
                 kind: ToolKind::Custom { grammar },
-                cache: None,
+                cache,
             })
         }
         other => Err(refuse(
@@ -90,7 +95,7 @@ fn function<'a>(mut function: Object<'a>, place: &str) -> Result<Tool<'a>, Error
             parameters: parameters.map(|raw| Cow::Borrowed(raw.text())),
             strict: take::flag(&mut function, "strict")?,
         },
-        cache: None,
+        cache: take::breakpoint(&mut function),
     })
 }
 

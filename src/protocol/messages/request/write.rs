@@ -411,19 +411,19 @@ impl Writer {
         });
     }
 
-    /// Only with its proof: Claude refuses a thought that it cannot recognise.
+    /// With its proof, because Claude refuses a thought that it cannot recognise. `adapt` leaves one without only where the
+    /// upstream signs nothing.
     fn reasoning(&mut self, reasoning: &Reasoning<'_>, list: &mut Elements<'_>) {
-        let Some(proof) = &reasoning.proof else {
-            return;
-        };
-        list.object(|m| {
-            if proof.owner == Owner::Messages && proof.redacted {
+        list.object(|m| match &reasoning.proof {
+            Some(proof) if proof.owner == Owner::Messages && proof.redacted => {
                 m.str("type", "redacted_thinking")
                     .text("data", &proof.value);
-            } else {
+            }
+            proof => {
                 m.str("type", "thinking");
                 m.text("thinking", &reasoning.text);
-                m.text("signature", &signature(proof));
+                let signature = proof.as_ref().map(signature).unwrap_or_default();
+                m.text("signature", &signature);
             }
         });
     }
