@@ -14,12 +14,18 @@ use crate::error::{Blame, Error, Kind};
 use crate::wire::json::Object;
 use crate::wire::sse;
 
+/// Blocks of one answer. Of each something is kept to its end, if only the id of a call.
+const BLOCKS_MAX: usize = 16_384;
+/// Bytes that one answer makes the gateway keep: what waits for its turn and what is told once more at the end.
+pub const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// The middle of every conversion of answers.
 struct Middle {
     sequencer: Sequencer,
     resolver: Resolver,
     stops: Option<Stops>,
     grammar: Grammar,
+    blocks: usize,
     usage: Option<Usage>,
     warnings: Warnings,
     cx: Context,
@@ -33,6 +39,7 @@ impl Middle {
             resolver: Resolver::default(),
             stops: Stops::new(&cx.stops, cx.estimate),
             grammar: Grammar::Before,
+            blocks: 0,
             usage: None,
             warnings: Warnings::default(),
             cx,
@@ -59,6 +66,7 @@ impl Middle {
             resolver,
             stops,
             grammar,
+            blocks,
             usage,
             warnings,
             cx,
@@ -66,6 +74,12 @@ impl Middle {
         } = self;
         let mut last = |event: Event<'_>| {
             *grammar = grammar.step(&event)?;
+            if matches!(event, Event::Open(_)) {
+                *blocks += 1;
+                if *blocks > BLOCKS_MAX {
+                    return Err(too_many_blocks());
+                }
+            }
             match &event {
                 Event::Usage(totals) => *usage = Some(*totals),
                 Event::Open(Open::Hosted(hosted)) if is_lost(hosted, cx.client) => {
@@ -146,10 +160,19 @@ impl Translator {
                 middle.push(keyed, &mut |event, cx| writer.write(event, cx, out))
             })?;
             if middle.is_finished() {
-                break;
+                return Ok(());
             }
         }
+        if self.held_bytes() > KEPT_BYTES_MAX {
+            return Err(too_large());
+        }
         Ok(())
+    }
+
+    /// Bytes kept now: of an unfinished event, of blocks that wait, and of what a Responses client is told once more at the end.
+    pub fn held_bytes(&self) -> usize {
+        let waiting = self.middle.sequencer.held_bytes();
+        self.parser.held_bytes() + waiting + self.writer.held_bytes()
     }
 
     /// The upstream's body has ended.
@@ -295,6 +318,12 @@ impl Collector {
         self.middle.is_finished()
     }
 
+    /// Bytes kept now.
+    pub fn held_bytes(&self) -> usize {
+        let waiting = self.middle.sequencer.held_bytes();
+        self.parser.held_bytes() + waiting + self.gather.bytes()
+    }
+
     /// The last totals the upstream reported.
     pub fn usage(&self) -> Option<&Usage> {
         self.middle.usage.as_ref()
@@ -438,6 +467,19 @@ pub(super) fn each_stream_event(
             Ok(())
         })
     })
+}
+
+#[cold]
+fn too_many_blocks() -> Error {
+    let message = format!("an answer of more than {BLOCKS_MAX} blocks");
+    Error::upstream(Kind::BadReply, message)
+}
+
+#[cold]
+fn too_large() -> Error {
+    let megabytes = KEPT_BYTES_MAX / (1024 * 1024);
+    let message = format!("an answer of which more than {megabytes} MB have to be kept");
+    Error::upstream(Kind::BadReply, message)
 }
 
 /// The error of every answer that ends too early; the same words wherever it is noticed.

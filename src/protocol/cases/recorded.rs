@@ -4,7 +4,7 @@ use crate::protocol::Protocol::{Chat, Messages, Responses};
 use crate::protocol::testing::{
     chat_lines, chat_stream, check_stream, cx, delta, finish, made, messages_steps,
 };
-use crate::protocol::{Warnings, answer_of, convert_response, of_answer};
+use crate::protocol::{Collector, Warnings, answer_of, convert_response, of_answer, replay};
 
 fn call(rest: &str) -> String {
     delta(&format!(r#"{{"tool_calls":[{{"index":0,{rest}}}]}}"#))
@@ -132,4 +132,42 @@ fn the_status_of_an_unknown_model_is_the_upstreams() {
     assert_eq!(answer.status, 400);
     assert!(String::from_utf8_lossy(&answer.body).contains(r#""code":"model_not_found""#));
     assert_eq!(answer_of(Messages, 404, &error, "req").status, 404);
+}
+
+/// Servers that print JSON over several lines, in whole bodies or in events of several `data` lines.
+#[test]
+fn odds_on_several_lines_are_told_on_one() {
+    let whole = "{\"id\":\"r\",\"status\":\"completed\",\"output\":[{\"type\":\"message\",\"content\":[{\"type\":\"output_text\",\"text\":\"a\",\"logprobs\":[{\"token\":\"a\",\n\"logprob\":-1}]}]}]}";
+    let mut warnings = Warnings::default();
+    let context = cx(Chat, Responses);
+    let told = replay(
+        Responses,
+        Chat,
+        &context,
+        &made(),
+        whole.as_bytes(),
+        &mut warnings,
+    );
+    let told = String::from_utf8(told.unwrap()).unwrap();
+    let odds = r#""logprobs":{"content":[{"token":"a", "logprob":-1}],"refusal":null}"#;
+    assert!(told.contains(odds), "{told}");
+    let stream = "data: {\"type\":\"response.created\",\"response\":{\"id\":\"r\"}}\n\n\
+data: {\"type\":\"response.output_text.delta\",\"item_id\":\"i\",\"output_index\":0,\"content_index\":0,\"delta\":\"a\",\"logprobs\":[{\"token\":\"a\",\ndata: \"logprob\":-1}]}\n\n\
+data: {\"type\":\"response.completed\",\"response\":{\"id\":\"r\",\"status\":\"completed\",\"output\":[]}}\n\n";
+    let outcome = check_stream(Responses, Chat, &context, stream);
+    assert!(outcome.out.contains(odds), "{}", outcome.out);
+}
+
+#[test]
+fn odds_that_are_lists_of_lists_stay_json() {
+    let stream = chat_stream(&[
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"a"},"logprobs":{"content":[[1],[2]]}}]}"#,
+        &finish("stop"),
+    ]);
+    let mut collector = Collector::new(Chat, Responses, cx(Responses, Chat), made());
+    collector.feed(stream.as_bytes()).unwrap();
+    let whole = collector.finish(&mut Warnings::default()).unwrap();
+    let whole: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    let odds = &whole["output"][0]["content"][0]["logprobs"];
+    assert_eq!(*odds, serde_json::json!([[1], [2]]));
 }

@@ -142,7 +142,7 @@ impl Reader {
         };
         self.start(None, out)?;
         let items = &mut self.items;
-        let at = items.find(id.as_ref(), index, part.kind());
+        let at = items.find(id.as_ref(), index, part.kind())?;
         if kind == "output_text.annotation.added" {
             return match body.get("annotation") {
                 Some(annotation) => items.annotation(at, part, annotation, out),
