@@ -55,12 +55,16 @@ impl Middle {
         self.grammar == Grammar::After
     }
 
-    /// Takes the reader's next event and calls `write` with what is ready, in the grammar's order.
+    /// Takes the reader's next event and calls `write` with what is ready, in the grammar's order. What an upstream says after
+    /// the end, or after a stop, is not heard.
     fn push(
         &mut self,
         keyed: Keyed<'_>,
         write: &mut dyn FnMut(&Event<'_>, &Context) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        if self.is_finished() {
+            return Ok(());
+        }
         let Middle {
             sequencer,
             resolver,
@@ -153,15 +157,13 @@ impl Translator {
             .push(bytes)
             .map_err(|fault| fault.blame(Blame::Upstream))?;
         while let Some(event) = parser.next() {
-            reader.read(event, &mut |keyed| {
-                if middle.is_finished() {
-                    return Ok(());
-                }
+            let read = reader.read(event, &mut |keyed| {
                 middle.push(keyed, &mut |event, cx| writer.write(event, cx, out))
-            })?;
+            });
             if middle.is_finished() {
                 return Ok(());
             }
+            read?;
         }
         if self.held_bytes() > KEPT_BYTES_MAX {
             return Err(too_large());
@@ -190,25 +192,18 @@ impl Translator {
             writer,
             ..
         } = self;
-        let mut sink = |keyed: Keyed<'_>| {
-            if middle.is_finished() {
-                return Ok(());
-            }
-            middle.push(keyed, &mut |event, cx| writer.write(event, cx, out))
-        };
+        let mut sink =
+            |keyed: Keyed<'_>| middle.push(keyed, &mut |event, cx| writer.write(event, cx, out));
         // The empty line after the last event may be missing.
-        if let Some(event) = parser.finish() {
-            reader.read(event, &mut sink)?;
-        }
-        if !middle.is_finished() {
-            reader.end(&mut |keyed| {
-                middle.push(keyed, &mut |event, cx| writer.write(event, cx, out))
-            })?;
-        }
+        let read = match parser.finish() {
+            Some(event) => reader.read(event, &mut sink),
+            None => Ok(()),
+        };
+        let read = read.and_then(|()| reader.end(&mut sink));
         if self.is_finished() {
             Ok(())
         } else {
-            Err(truncated())
+            read.and(Err(truncated()))
         }
     }
 
@@ -300,15 +295,13 @@ impl Collector {
             .push(bytes)
             .map_err(|fault| fault.blame(Blame::Upstream))?;
         while let Some(event) = parser.next() {
-            reader.read(event, &mut |keyed| {
-                if middle.is_finished() {
-                    return Ok(());
-                }
+            let read = reader.read(event, &mut |keyed| {
                 middle.push(keyed, &mut |event, _| gather.take(event))
-            })?;
+            });
             if middle.is_finished() {
-                break;
+                return Ok(());
             }
+            read?;
         }
         Ok(())
     }
@@ -342,17 +335,15 @@ impl Collector {
                 gather,
                 ..
             } = &mut self;
-            let mut sink = |keyed: Keyed<'_>| {
-                if middle.is_finished() {
-                    return Ok(());
-                }
-                middle.push(keyed, &mut |event, _| gather.take(event))
+            let mut sink =
+                |keyed: Keyed<'_>| middle.push(keyed, &mut |event, _| gather.take(event));
+            let read = match parser.finish() {
+                Some(event) => reader.read(event, &mut sink),
+                None => Ok(()),
             };
-            if let Some(event) = parser.finish() {
-                reader.read(event, &mut sink)?;
-            }
+            let read = read.and_then(|()| reader.end(&mut sink));
             if !middle.is_finished() {
-                reader.end(&mut |keyed| middle.push(keyed, &mut |event, _| gather.take(event)))?;
+                read?;
             }
         }
         let reply = self.gather.reply().ok_or_else(truncated)?;
@@ -424,12 +415,7 @@ fn each_event(
     let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Upstream))?;
     let reply: Reply<'_> = twins::read_reply(upstream, object, cx, warnings)?;
     let mut middle = Middle::new(cx.clone(), made.clone());
-    reply.emit(&mut |keyed| {
-        if middle.is_finished() {
-            return Ok(());
-        }
-        middle.push(keyed, write)
-    })?;
+    reply.emit(&mut |keyed| middle.push(keyed, write))?;
     warnings.merge(middle.warnings);
     Ok(())
 }

@@ -171,3 +171,34 @@ fn odds_that_are_lists_of_lists_stay_json() {
     let odds = &whole["output"][0]["content"][0]["logprobs"];
     assert_eq!(*odds, serde_json::json!([[1], [2]]));
 }
+/// A call that has no arguments yet may still be at the limit, so the text after it is held; here to the very end.
+#[test]
+fn a_stop_in_text_that_was_held_back_ends_the_answer() {
+    let stream = "data: {\"type\":\"message_start\",\"message\":{\"id\":\"m\"}}\n\n\
+data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{}}}\n\n\
+data: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\"a END b\"}}\n\n\
+data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n";
+    let mut context = cx(Chat, Messages);
+    context.stops = vec!["END".to_owned()];
+    let outcome = check_stream(Messages, Chat, &context, stream);
+    assert_eq!(outcome.error, None, "{}", outcome.out);
+    let lines = chat_lines(&outcome.out);
+    let expected = [r#"{"content":"a "}"#, "finish tool_calls"];
+    assert_eq!(lines[3..5], expected);
+    let mut collector = Collector::new(Messages, Chat, context, made());
+    collector.feed(stream.as_bytes()).unwrap();
+    let whole = collector.finish(&mut Warnings::default()).unwrap();
+    assert!(String::from_utf8_lossy(&whole).contains(r#""content":"a ""#));
+}
+
+/// After a stop the upstream is not heard any more, not even in the same event.
+#[test]
+fn an_error_beside_a_stop_comes_too_late() {
+    let last =
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"a END"},"finish_reason":"error"}]}"#;
+    let mut context = cx(Messages, Chat);
+    context.stops = vec!["END".to_owned()];
+    let outcome = check_stream(Chat, Messages, &context, chat_stream(&[last]));
+    assert_eq!(outcome.error, None, "{}", outcome.out);
+    assert_eq!(messages_steps(&outcome.out)[2], "a ");
+}
