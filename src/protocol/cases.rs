@@ -1,5 +1,6 @@
 //! The numbered cases of protocols.md 11 that need two twins, by client and upstream.
 
+mod bounds;
 mod chat_messages;
 mod chat_responses;
 mod corners;

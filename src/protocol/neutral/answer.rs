@@ -151,6 +151,14 @@ pub struct Annotation<'a> {
 }
 
 impl Annotation<'_> {
+    /// Bytes of its texts.
+    pub fn bytes(&self) -> usize {
+        let optional = [&self.title, &self.cited].into_iter().flatten();
+        optional.fold(self.url.as_escaped().len(), |sum, text| {
+            sum + text.as_escaped().len()
+        })
+    }
+
     /// The same, owning its bytes.
     pub fn into_owned(self) -> Annotation<'static> {
         Annotation {

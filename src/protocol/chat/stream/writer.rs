@@ -7,7 +7,7 @@ use crate::protocol::context::Context;
 use crate::protocol::neutral::{
     Annotation, CallKind, Event, Finish, Open, Opened, Piece, Proof, Usage,
 };
-use crate::protocol::render::{Members, write_number};
+use crate::protocol::render::{Members, one_line, write_number};
 use crate::protocol::text::Text;
 use crate::protocol::{Made, Protocol, error_body};
 
@@ -32,6 +32,7 @@ pub struct Writer {
     thought: Text<'static>,
     /// Citations wait for the end, with where they stand in the content.
     cited: Vec<Cited>,
+    cited_bytes: usize,
 }
 
 /// A citation of a stretch of the content.
@@ -60,6 +61,7 @@ impl Writer {
             thoughts: 0,
             thought: Text::EMPTY,
             cited: Vec::new(),
+            cited_bytes: 0,
         }
     }
 
@@ -91,6 +93,7 @@ impl Writer {
                 let (from, to) = annotation
                     .span
                     .map_or((0, None), |(from, to)| (from, Some(to)));
+                self.cited_bytes += size_of::<Cited>() + annotation.bytes();
                 self.cited.push(Cited {
                     from: self.block_chars + from,
                     to: to.map(|to| self.block_chars + to),
@@ -113,6 +116,11 @@ impl Writer {
         out.extend_from_slice(b"data: ");
         out.extend_from_slice(&error_body(Protocol::Chat, error, ""));
         out.extend_from_slice(b"\n\n");
+    }
+
+    /// Bytes kept for later in the answer.
+    pub fn held_bytes(&self) -> usize {
+        self.thought.as_escaped().len() + self.cited_bytes
     }
 
     /// Writes an empty delta: comments break a few parsers.
@@ -209,7 +217,7 @@ impl Writer {
                             m.text("content", text);
                         });
                         out.extend_from_slice(b",\"logprobs\":{\"content\":");
-                        out.extend_from_slice(odds.text().as_bytes());
+                        out.extend_from_slice(one_line(odds.text()).as_bytes());
                         out.extend_from_slice(b",\"refusal\":null},\"finish_reason\":null}]");
                         self.tail(out);
                     }

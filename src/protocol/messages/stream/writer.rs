@@ -104,6 +104,11 @@ impl Writer {
         });
     }
 
+    /// Bytes kept until they can be checked.
+    pub fn held_bytes(&self) -> usize {
+        self.arguments.as_escaped().len()
+    }
+
     /// Writes a sign of life.
     pub fn keep_alive(&mut self, _cx: &Context, out: &mut Vec<u8>) {
         frame(out, "ping", |_| {});

@@ -222,7 +222,7 @@ impl Reader {
         self.start(None, out)?;
         let (id, index) = said.place();
         let items = &mut self.items;
-        let at = items.find(id.as_ref(), index, part.kind());
+        let at = items.find(id.as_ref(), index, part.kind())?;
         if kind == "output_text.annotation.added" {
             return match said.annotation {
                 Some(annotation) => items.annotation(at, part, annotation, out),
