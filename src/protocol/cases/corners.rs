@@ -757,3 +757,30 @@ fn claudes_own_cache_marks_are_read_from_chat_clients_wherever_they_set_them() {
     assert!(!sent.contains("cache_control"), "{sent}");
     assert_eq!(warnings, "");
 }
+
+#[test]
+fn qwen_answers_in_shape_or_thinks_but_not_both() {
+    let qwen = Caps::of("qwen", "qwen3-max");
+    let json = r#""text":{"format":{"type":"json_object"}}"#;
+    let both = format!(r#"{json},"reasoning":{{"effort":"high"}}"#);
+    let (body, warnings) = responses(Chat, &qwen, &both).unwrap();
+    assert!(body.contains(r#""enable_thinking":false"#), "{body}");
+    assert!(body.contains(r#""type":"json_object""#), "{body}");
+    assert_eq!(warnings, "reasoning.effort:turned_off");
+    let (body, warnings) = responses(Chat, &qwen, json).unwrap();
+    assert!(!body.contains("thinking"), "{body}");
+    assert_eq!(warnings, "");
+}
+
+#[test]
+fn kimi_finds_a_thought_in_each_message_with_calls() {
+    let body = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"tool_use","id":"t1","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"r"}]},{"role":"assistant","content":"b"},{"role":"user","content":"c"}]}"#;
+    let count = |kind: &str| {
+        let (sent, _) = ask(Messages, Chat, &Caps::of(kind, "k2"), body).unwrap();
+        sent.matches(r#""reasoning_content":"""#).count()
+    };
+    assert_eq!(
+        (count("kimi"), count("deepseek"), count("generic")),
+        (1, 0, 0)
+    );
+}

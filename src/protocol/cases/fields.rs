@@ -1,4 +1,5 @@
-//! Each top-level field of protocols.md 6.1, 6.2 and 6.3 and its fate in both directions, row by row.
+//! Each top-level field of protocols.md 6.1, 6.2 and 6.3, each part of 5.3 and each tool of 5.7, and its fate in both
+//! directions, row by row.
 
 use crate::protocol::testing::convert_request;
 use crate::protocol::{Caps, Protocol};
@@ -28,13 +29,24 @@ fn caps(to: Protocol) -> Caps {
 }
 
 fn body(from: Protocol, members: &str) -> String {
-    let talk = match from {
-        Chat => r#""messages":[{"role":"user","content":"Hi"}]"#,
-        Responses => r#""input":"Hi""#,
-        Messages => r#""max_tokens":100,"messages":[{"role":"user","content":"Hi"}]"#,
+    let (key, talk) = match from {
+        Chat => (
+            r#""messages":"#,
+            r#""messages":[{"role":"user","content":"Hi"}],"#,
+        ),
+        Responses => (r#""input":"#, r#""input":"Hi","#),
+        Messages => (
+            r#""messages":"#,
+            r#""messages":[{"role":"user","content":"Hi"}],"#,
+        ),
     };
-    let comma = if members.is_empty() { "" } else { "," };
-    format!(r#"{{"model":"m",{talk}{comma}{members}}}"#)
+    let talk = if members.starts_with(key) { "" } else { talk };
+    let limit = match from {
+        Messages => r#""max_tokens":100,"#,
+        Chat | Responses => "",
+    };
+    let all = format!(r#"{{"model":"m",{talk}{limit}{members}"#);
+    all.trim_end_matches(',').to_owned() + "}"
 }
 
 /// Asserts the fate of those members on their way to that protocol.
@@ -524,4 +536,438 @@ fn fields_of_messages_clients() {
         ),
     ];
     check_all(Messages, [Chat, Responses], &rows);
+}
+
+/// A user's message of Chat with that part.
+fn chat_part(part: &str) -> String {
+    format!(r#""messages":[{{"role":"user","content":[{part}]}}]"#)
+}
+
+fn responses_part(part: &str) -> String {
+    format!(r#""input":[{{"role":"user","content":[{part}]}}]"#)
+}
+
+fn messages_part(part: &str) -> String {
+    format!(r#""messages":[{{"role":"user","content":[{part}]}}]"#)
+}
+
+/// The same, with those fates.
+fn check_parts(
+    from: Protocol,
+    to: [Protocol; 2],
+    wrap: fn(&str) -> String,
+    rows: &[(&str, Fate<'_>, Fate<'_>)],
+) {
+    for (part, first, second) in rows {
+        check(from, to[0], &wrap(part), first);
+        check(from, to[1], &wrap(part), second);
+    }
+}
+
+const PNG: &str = "data:image/png;base64,iVBOR";
+
+#[test]
+fn parts_of_chat_clients() {
+    let rows = [
+        (
+            r#"{"type":"text","text":"T"}"#,
+            Sent(r#"{"type":"input_text","text":"T"}"#),
+            Sent(r#"{"type":"text","text":"T"}"#),
+        ),
+        (
+            r#"{"type":"image_url","image_url":{"url":"https://x/y.png","detail":"low"}}"#,
+            Sent(r#"{"type":"input_image","image_url":"https://x/y.png","detail":"low"}"#),
+            Sent(r#"{"type":"image","source":{"type":"url","url":"https://x/y.png"}}"#),
+        ),
+        (
+            r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBOR"}}"#,
+            Sent(PNG),
+            Sent(r#"{"type":"base64","media_type":"image/png","data":"iVBOR"}"#),
+        ),
+        (
+            r#"{"type":"image_url","image_url":{"url":"data:image/svg+xml;base64,iVBOR"}}"#,
+            Sent("data:image/svg+xml;base64,iVBOR"),
+            Refused("messages"),
+        ),
+        (
+            r#"{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,JVB"}}"#,
+            Sent(
+                r#"{"type":"input_file","filename":"a.pdf","file_data":"data:application/pdf;base64,JVB"}"#,
+            ),
+            Sent(
+                r#"{"type":"base64","media_type":"application/pdf","data":"JVB"},"title":"a.pdf""#,
+            ),
+        ),
+        (
+            r#"{"type":"file","file":{"file_id":"f"}}"#,
+            Refused("messages[0].content[0].file.file_id"),
+            Refused("messages[0].content[0].file.file_id"),
+        ),
+        (
+            r#"{"type":"input_audio","input_audio":{"data":"UklG","format":"wav"}}"#,
+            Sent(r#"{"type":"input_audio","input_audio":{"data":"UklG","format":"wav"}}"#),
+            Refused("messages"),
+        ),
+        (
+            r#"{"type":"hologram"}"#,
+            Refused("messages[0].content[0]"),
+            Refused("messages[0].content[0]"),
+        ),
+    ];
+    check_parts(Chat, [Responses, Messages], chat_part, &rows);
+    let rows = [
+        (
+            r#""messages":[{"role":"user","content":"a"},{"role":"assistant","audio":{"id":"x"}},{"role":"user","content":"b"}]"#,
+            Refused("messages[1].audio"),
+            Refused("messages[1].audio"),
+        ),
+        (
+            r#""messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"refusal":"No."},{"role":"user","content":"b"}]"#,
+            Sent(r#"{"type":"refusal","refusal":"No."}"#),
+            Sent(r#"{"role":"assistant","content":[{"type":"text","text":"No."}]}"#),
+        ),
+        (
+            r#""messages":[{"role":"user","content":"a","name":"Ann"}]"#,
+            Sent(r#"{"type":"input_text","text":"a"}"#),
+            Sent(r#"{"type":"text","text":"a"}"#),
+        ),
+        (
+            r#""messages":[{"role":"system","content":[{"type":"image_url","image_url":{"url":"https://x"}}]},{"role":"user","content":"a"}]"#,
+            Refused("messages[0].content"),
+            Refused("messages[0].content"),
+        ),
+    ];
+    check_all(Chat, [Responses, Messages], &rows);
+}
+
+#[test]
+fn parts_of_responses_clients() {
+    let rows = [
+        (
+            r#"{"type":"input_text","text":"T"}"#,
+            Sent(r#""content":"T""#),
+            Sent(r#"{"type":"text","text":"T"}"#),
+        ),
+        (
+            r#"{"type":"input_image","detail":"original","image_url":"https://x/y.png"}"#,
+            Sent(r#"{"url":"https://x/y.png","detail":"high"}"#),
+            Sent(r#"{"type":"url","url":"https://x/y.png"}"#),
+        ),
+        (
+            r#"{"type":"input_image","file_id":"f"}"#,
+            Refused("input[0].content[0].file_id"),
+            Refused("input[0].content[0].file_id"),
+        ),
+        (
+            r#"{"type":"input_file","file_url":"https://x/y.pdf"}"#,
+            Refused("input"),
+            Sent(r#"{"type":"document","source":{"type":"url","url":"https://x/y.pdf"}}"#),
+        ),
+        (
+            r#"{"type":"input_file","filename":"a.txt","file_data":"data:text/plain;base64,aGk="}"#,
+            Sent(r#"{"file_data":"data:text/plain;base64,aGk=","filename":"a.txt"}"#),
+            Sent(r#"{"type":"text","media_type":"text/plain","data":"hi"},"title":"a.txt""#),
+        ),
+        (
+            r#"{"type":"input_audio","input_audio":{"data":"UklG","format":"wav"}}"#,
+            Sent(r#"{"type":"input_audio","input_audio":{"data":"UklG","format":"wav"}}"#),
+            Refused("input"),
+        ),
+        (
+            r#"{"type":"hologram"}"#,
+            Refused("input[0].content[0]"),
+            Refused("input[0].content[0]"),
+        ),
+    ];
+    check_parts(Responses, [Chat, Messages], responses_part, &rows);
+    let rows = [
+        (
+            r#""input":[{"role":"user","content":"a"},{"type":"web_search_call","id":"ws_1","status":"completed","action":{"type":"search","query":"q"}},{"role":"assistant","content":"b"},{"role":"user","content":"c"}]"#,
+            Warned("web_search_call:dropped"),
+            Warned("web_search_call:dropped"),
+        ),
+        (
+            r#""input":[{"role":"user","content":"a"},{"type":"mcp_approval_response","approval_request_id":"x","approve":true}]"#,
+            Refused("input[1]"),
+            Refused("input[1]"),
+        ),
+        (
+            r#""input":[{"role":"user","content":"a"},{"type":"compaction","encrypted_content":"gAAA"}]"#,
+            Refused("input[1]"),
+            Refused("input[1]"),
+        ),
+        (
+            r#""input":[{"role":"user","content":"a"},{"type":"compaction_trigger"}]"#,
+            Refused("input[1]"),
+            Refused("input[1]"),
+        ),
+        (
+            r#""input":[{"role":"user","content":"a"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}","caller":{"type":"program"}}]"#,
+            Refused("input[1]"),
+            Refused("input[1]"),
+        ),
+        (
+            r#""input":[{"role":"user","content":"a"},{"type":"message","role":"assistant","phase":"commentary","content":[{"type":"output_text","text":"b","annotations":[],"logprobs":[]}]},{"role":"user","content":"c"}]"#,
+            Sent(r#"{"role":"assistant","content":"b"}"#),
+            Sent(r#"{"role":"assistant","content":[{"type":"text","text":"b"}]}"#),
+        ),
+    ];
+    check_all(Responses, [Chat, Messages], &rows);
+}
+
+#[test]
+fn parts_of_messages_clients() {
+    let rows = [
+        (
+            r#"{"type":"text","text":"T","citations":[]}"#,
+            Sent(r#""content":"T""#),
+            Sent(r#"{"type":"input_text","text":"T"}"#),
+        ),
+        (
+            r#"{"type":"image","source":{"type":"url","url":"https://x/y.png"}}"#,
+            Sent(r#"{"url":"https://x/y.png"}"#),
+            Sent(r#""image_url":"https://x/y.png","detail":"auto""#),
+        ),
+        (
+            r#"{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBOR"}}"#,
+            Sent(PNG),
+            Sent(PNG),
+        ),
+        (
+            r#"{"type":"image","source":{"type":"file","file_id":"f"}}"#,
+            Refused("messages[0].content[0].source"),
+            Refused("messages[0].content[0].source"),
+        ),
+        (
+            r#"{"type":"document","title":"D","source":{"type":"base64","media_type":"application/pdf","data":"JVB"}}"#,
+            Sent(r#"{"file_data":"data:application/pdf;base64,JVB","filename":"D"}"#),
+            Sent(
+                r#"{"type":"input_file","filename":"D","file_data":"data:application/pdf;base64,JVB"}"#,
+            ),
+        ),
+        (
+            r#"{"type":"document","source":{"type":"url","url":"https://x/y.pdf"}}"#,
+            Refused("messages"),
+            Sent(r#"{"type":"input_file","file_url":"https://x/y.pdf"}"#),
+        ),
+        (
+            r#"{"type":"document","title":"D","source":{"type":"text","media_type":"text/plain","data":"x"}}"#,
+            Sent(r#"<document title=\"D\">\nx\n</document>"#),
+            Sent(r#"<document title=\"D\">\nx\n</document>"#),
+        ),
+        (
+            r#"{"type":"document","citations":{"enabled":true},"source":{"type":"text","media_type":"text/plain","data":"x"}}"#,
+            Refused("messages[0].content[0].citations"),
+            Refused("messages[0].content[0].citations"),
+        ),
+        (
+            r#"{"type":"search_result","source":"https://s","title":"T","content":[{"type":"text","text":"x"}]}"#,
+            Sent(r#"<document title=\"T\">\nSource: https://s\nx\n</document>"#),
+            Sent(r#"<document title=\"T\">\nSource: https://s\nx\n</document>"#),
+        ),
+        (
+            r#"{"type":"container_upload","file_id":"f"}"#,
+            Refused("messages[0].content[0]"),
+            Refused("messages[0].content[0]"),
+        ),
+        (
+            r#"{"type":"hologram"}"#,
+            Refused("messages[0].content[0]"),
+            Refused("messages[0].content[0]"),
+        ),
+    ];
+    check_parts(Messages, [Chat, Responses], messages_part, &rows);
+    let rows = [
+        (
+            r#""messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"server_tool_use","id":"s","name":"web_search","input":{}},{"type":"web_search_tool_result","tool_use_id":"s","content":[]},{"type":"text","text":"b"}]},{"role":"user","content":"c"}]"#,
+            Warned("server_tool_use:dropped,web_search_tool_result:dropped"),
+            Warned("server_tool_use:dropped,web_search_tool_result:dropped"),
+        ),
+        (
+            r#""messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"compaction","content":"x"}]},{"role":"user","content":"c"}]"#,
+            Refused("messages[1].content[0]"),
+            Refused("messages[1].content[0]"),
+        ),
+        (
+            r#""messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"redacted_thinking","data":"x"},{"type":"text","text":"b"}]},{"role":"user","content":"c"}]"#,
+            Sent(r#"{"role":"assistant","content":"b"}"#),
+            Sent(r#""content":[{"type":"output_text","text":"b"}]"#),
+        ),
+        (
+            r#""messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.","signature":"EqQ"},{"type":"text","text":"b"}]},{"role":"user","content":"c"}]"#,
+            Sent(r#""content":"b","reasoning_content":"Hm.""#),
+            Sent(r#""content":[{"type":"output_text","text":"b"}]"#),
+        ),
+    ];
+    check_all(Messages, [Chat, Responses], &rows);
+}
+
+/// The tool beside a function, so that it is not the only one.
+fn responses_tool(tool: &str) -> String {
+    format!(
+        r#""tools":[{{"type":"function","name":"g","strict":false,"parameters":{{"type":"object","properties":{{}}}}}},{tool}]"#
+    )
+}
+
+fn messages_tool(tool: &str) -> String {
+    format!(
+        r#""tools":[{{"name":"g","input_schema":{{"type":"object","properties":{{}}}}}},{tool}]"#
+    )
+}
+
+#[test]
+fn tools_of_responses_clients() {
+    let wrapped = r#"Pass the raw text in \"input\"."#;
+    let rows = [
+        (
+            r#"{"type":"function","name":"f","strict":true,"parameters":{"type":"object","properties":{},"additionalProperties":false}}"#,
+            Sent(
+                r#""name":"f","parameters":{"type":"object","properties":{},"additionalProperties":false},"strict":true"#,
+            ),
+            Warned("tools.f.strict:unsupported"),
+        ),
+        (
+            r#"{"type":"function","name":"f"}"#,
+            Sent(r#"{"type":"function","function":{"name":"f"}}"#),
+            Sent(r#"{"name":"f","input_schema":{"type":"object","properties":{}}}"#),
+        ),
+        (
+            r#"{"type":"custom","name":"f"}"#,
+            Sent(wrapped),
+            Sent(wrapped),
+        ),
+        (
+            r#"{"type":"namespace","name":"n","tools":[{"type":"function","name":"f"}]}"#,
+            Sent(r#""name":"n__f""#),
+            Sent(r#""name":"n__f""#),
+        ),
+        (
+            r#"{"type":"local_shell"}"#,
+            Sent(r#""name":"local_shell""#),
+            Sent(r#""name":"local_shell""#),
+        ),
+        (
+            r#"{"type":"shell"}"#,
+            Sent(r#""name":"shell""#),
+            Sent(r#""name":"shell""#),
+        ),
+        (
+            r#"{"type":"apply_patch"}"#,
+            Sent(r#""name":"apply_patch""#),
+            Sent(r#""name":"apply_patch""#),
+        ),
+        (
+            r#"{"type":"tool_search","execution":"client"}"#,
+            Sent(r#""name":"tool_search""#),
+            Sent(r#""name":"tool_search""#),
+        ),
+        (
+            r#"{"type":"web_search"}"#,
+            Warned("tools.web_search:unsupported"),
+            Warned("tools.web_search:unsupported"),
+        ),
+        (
+            r#"{"type":"image_generation"}"#,
+            Warned("tools.image_generation:unsupported"),
+            Warned("tools.image_generation:unsupported"),
+        ),
+        (
+            r#"{"type":"file_search","vector_store_ids":["v"]}"#,
+            Refused("tools.file_search"),
+            Refused("tools.file_search"),
+        ),
+        (
+            r#"{"type":"code_interpreter","container":"c"}"#,
+            Refused("tools.code_interpreter"),
+            Refused("tools.code_interpreter"),
+        ),
+        (
+            r#"{"type":"mcp","server_label":"s","server_url":"https://m"}"#,
+            Refused("tools.mcp"),
+            Refused("tools.mcp"),
+        ),
+        (
+            r#"{"type":"programmatic_tool_calling"}"#,
+            Refused("tools.programmatic_tool_calling"),
+            Refused("tools.programmatic_tool_calling"),
+        ),
+        (
+            r#"{"type":"computer_use_preview"}"#,
+            Refused("tools.computer_use_preview"),
+            Refused("tools.computer_use_preview"),
+        ),
+        (
+            r#"{"type":"function","name":"f","async":true}"#,
+            Refused("tools[1].async"),
+            Refused("tools[1].async"),
+        ),
+        (
+            r#"{"type":"function","name":"f","allowed_callers":["program"]}"#,
+            Refused("tools[1].allowed_callers"),
+            Refused("tools[1].allowed_callers"),
+        ),
+        (
+            r#"{"type":"function","name":"f","defer_loading":true,"output_schema":{},"allowed_callers":["direct"]}"#,
+            Sent(r#"{"type":"function","function":{"name":"f"}}"#),
+            Sent(r#"{"name":"f","input_schema":{"type":"object","properties":{}}}"#),
+        ),
+    ];
+    check_parts(Responses, [Chat, Messages], responses_tool, &rows);
+}
+
+#[test]
+fn tools_of_messages_clients() {
+    let rows = [
+        (
+            r#"{"type":"custom","name":"f","defer_loading":true,"eager_input_streaming":true,"input_examples":[{}],"cache_control":{"type":"ephemeral"},"input_schema":{"type":"object"}}"#,
+            Sent(r#"{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}"#),
+            Sent(r#"{"type":"function","name":"f","parameters":{"type":"object"},"strict":false}"#),
+        ),
+        (
+            r#"{"name":"f","strict":true,"input_schema":{"type":"object"}}"#,
+            Sent(r#""strict":true"#),
+            Sent(r#""strict":true"#),
+        ),
+        (
+            r#"{"type":"bash_20250124","name":"bash"}"#,
+            Sent(r#""name":"bash""#),
+            Sent(r#""name":"bash""#),
+        ),
+        (
+            r#"{"type":"text_editor_20250728","name":"str_replace_based_edit_tool"}"#,
+            Sent(r#""name":"str_replace_based_edit_tool""#),
+            Sent(r#""name":"str_replace_based_edit_tool""#),
+        ),
+        (
+            r#"{"type":"memory_20250818","name":"memory"}"#,
+            Sent(r#""name":"memory""#),
+            Sent(r#""name":"memory""#),
+        ),
+        (
+            r#"{"type":"computer_toolset_20260801","name":"computer"}"#,
+            Refused("tools[1]"),
+            Refused("tools[1]"),
+        ),
+        (
+            r#"{"type":"web_search_20250305","name":"web_search","blocked_domains":["x"]}"#,
+            Warned("tools.web_search_20250305:unsupported"),
+            Warned("tools.web_search_20250305.blocked_domains:unsupported"),
+        ),
+        (
+            r#"{"type":"web_fetch_20250910","name":"web_fetch"}"#,
+            Refused("tools.web_fetch_20250910"),
+            Refused("tools.web_fetch_20250910"),
+        ),
+        (
+            r#"{"type":"code_execution_20250825","name":"code_execution"}"#,
+            Refused("tools.code_execution_20250825"),
+            Refused("tools.code_execution_20250825"),
+        ),
+        (
+            r#"{"name":"f","allowed_callers":["code_execution_20250825"],"input_schema":{"type":"object"}}"#,
+            Refused("tools[1].allowed_callers"),
+            Refused("tools[1].allowed_callers"),
+        ),
+    ];
+    check_parts(Messages, [Chat, Responses], messages_tool, &rows);
 }

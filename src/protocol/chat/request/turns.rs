@@ -166,7 +166,9 @@ impl<'r, 'a> Messages<'r, 'a> {
             .parts
             .iter()
             .any(|part| matches!(part, Part::Reasoning(Reasoning { proof: Some(proof), .. }) if proof.owner == Owner::Chat));
-        let echo = calls && self.caps.reasoning_echo == Echo::Required && at >= self.loop_start;
+        // Kimi misses it in each message with calls, DeepSeek in those of the loop that is open.
+        let wanted = at >= self.loop_start || self.caps.vendor == Vendor::Kimi;
+        let echo = calls && self.caps.reasoning_echo == Echo::Required && wanted;
         list.object(|m| {
             m.str("role", "assistant");
             let in_content = self.caps.reasoning_field_in == ReasoningField::ContentThinking
