@@ -7,14 +7,16 @@ const REASON_CHARS_MAX = 240;
 const offers = {}; // account's name → {open} and what `load` notes
 const sidecarPath = (what, name, more = '') => `cli-proxy-api/${what}/${encode(name)}${more}`;
 
-/** Everything there is to know; `lately`: what is left of the allowances only if that was not asked for a while. */
-const loadAccounts = async lately => {
-  const known = (state.accounts ??= {});
-  if (known.loading) return;
-  known.loading = true;
+/** Everything there is to know: at the first look, after each change, and whenever the user asks for it. */
+const loadAccounts = () => {
+  (state.accounts ??= {}).quota_at = 0;
+  return followAccounts();
+};
+const followAccounts = async () => {
+  const known = state.accounts;
   await askAccounts(known);
-  if (!lately || Date.now() - known.quota_at > QUOTA_EVERY_MS) await askQuota(known);
-  known.loading = false;
+  schedule();
+  if (Date.now() - known.quota_at > QUOTA_EVERY_MS) await askQuota(known);
   schedule();
 };
 
@@ -47,8 +49,12 @@ const askQuota = async known => {
   }
 };
 
-setInterval(() => {
-  if (state.accounts?.providers && !document.hidden && state.view === 'upstreams' && isInside() && state.config.upstreams.some(isOauth)) loadAccounts(true);
+let following = false;
+setInterval(async () => {
+  if (following || !state.accounts || document.hidden || state.view !== 'upstreams' || !isInside() || !state.config?.upstreams.some(isOauth)) return;
+  following = true;
+  await followAccounts();
+  following = false;
 }, ACCOUNTS_EVERY_MS);
 
 const accountPart = ({ name, auth }) => {
@@ -103,7 +109,8 @@ const reasonOf = text => {
   return (typeof words === 'string' ? words : text).slice(0, REASON_CHARS_MAX);
 };
 
-const quotaBar = ({ id, label = id, used_percent, reset_at, exhausted }) => {
+const quotaBar = ({ id, label: said, used_percent, reset_at, exhausted }) => {
+  const label = said || id;
   const used = Math.round(plain(used_percent ?? 'unknown'));
   const at = resetMoment(String(reset_at ?? ''));
   return html`<div class="quota"><span>${label}</span><meter min="0" max="100" low="80" high="90" optimum="0" value="${used || 0}" aria-label="${label}"></meter>
@@ -112,7 +119,7 @@ const quotaBar = ({ id, label = id, used_percent, reset_at, exhausted }) => {
 /** Unix seconds, `+N s` from when the quota was asked, or an ISO time; nothing for what is over. */
 const resetMoment = text => {
   const [, later] = /^\+(\d+)s$/.exec(text) ?? [];
-  const at = later ? state.accounts.quota_at + 1000 * later : /^\d+$/.test(text) ? 1000 * text : Date.parse(text);
+  const at = later ? (state.accounts.quota_at || Date.now()) + 1000 * later : /^\d+$/.test(text) ? 1000 * text : Date.parse(text);
   return at > Date.now() && at;
 };
 

@@ -30,7 +30,9 @@ const draw = (target, markup) => {
   drawn.set(target, markup.text);
   const template = document.createElement('template');
   template.innerHTML = markup.text;
+  const focused = document.activeElement;
   morph(target, template.content);
+  if (focused.isConnected) focused.focus({ preventScroll: true }); // what moves loses it
 };
 
 const morph = (parent, fresh) => {
