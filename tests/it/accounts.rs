@@ -399,6 +399,25 @@ fn a_request_to_an_account_is_recorded_and_counted_like_any_other() {
 }
 
 #[test]
+fn a_codex_account_keeps_no_responses_and_a_client_that_counts_on_it_is_told() {
+    let bed = Bed::with_accounts(&[]);
+    let body = r#"{"model":"gpt","input":"and now?","previous_response_id":"resp_1"}"#;
+    let reply = bed.gateway.post(RESPONSES, body).expect(400);
+    assert_eq!(
+        reply.json()["error"]["code"],
+        json!("previous_response_not_found")
+    );
+    assert!(
+        reply
+            .error_message()
+            .contains("send the whole conversation")
+    );
+    assert!(bed.asked().is_empty(), "nothing was sent");
+    let body = r#"{"model":"gpt","input":"hi","previous_response_id":null}"#;
+    bed.gateway.post(RESPONSES, body).expect(200);
+}
+
+#[test]
 fn the_sidecar_and_its_accounts_are_in_the_metrics() {
     let bed = Bed::with_accounts(&[]);
     add_account(&bed.gateway.dir.0, "claude", "g@h.i");
