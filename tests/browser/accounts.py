@@ -18,7 +18,7 @@ from playwright.sync_api import expect
 
 import stage
 import webui
-from webui import keys, tab_to, until
+from webui import keys, tab_to
 
 FAKE = os.environ.get("FAKE_SIDECAR", os.path.join(stage.ROOT, "target", "debug", "examples", "fake-cliproxyapi"))
 PORTS = (54545, 1455)
@@ -53,9 +53,7 @@ HELD = {}
 
 def hold_ports():
     """Takes the ports that logins end on, so that no page loads there, as on any machine but the gateway's own."""
-    deadline = time.time() + 30
-    while len(HELD) < len(PORTS):
-        port = PORTS[len(HELD)]
+    for port in set(PORTS) - set(HELD):
         taken = socket.socket()
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -64,9 +62,7 @@ def hold_ports():
             HELD[port] = taken
             threading.Thread(target=hang_up, args=(taken,), daemon=True).start()
         except OSError:
-            taken.close()
-            assert time.time() < deadline, "another program has port %d" % port
-            time.sleep(0.1)
+            taken.close()  # another run of these tests has it, which does as well
 
 
 def hang_up(taken):
@@ -129,7 +125,10 @@ class Bed:
         return json.loads(self.gateway.ask("/api/cli-proxy-api/status"))
 
     def ready(self):
-        until(lambda: self.status()["sidecar"]["state"] == "ready", "the sidecar is not ready")
+        deadline = time.time() + 20
+        while self.status()["sidecar"]["state"] != "ready":
+            assert time.time() < deadline, "the sidecar is not ready"
+            time.sleep(0.05)
 
     def recorded(self, path):
         with open(os.path.join(self.folder, "record"), encoding="utf-8") as file:
@@ -155,6 +154,14 @@ class Bed:
             assert not found, (secret, found)
 
 
+def until(page, check, what, seconds=20):
+    """Waits while the page goes on: what it asks and hears is passed on by this very thread."""
+    deadline = time.time() + seconds
+    while not check():
+        assert time.time() < deadline, what
+        page.wait_for_timeout(50)
+
+
 def card_of(page, name="my claude"):
     return page.get_by_role("region", name=name, exact=True)
 
@@ -167,7 +174,7 @@ def agree(page):
     popup = opened.value
     popup.on("requestfailed", lambda request: failed.append(request.url))
     popup.get_by_role("link", name="Agree").click()
-    until(lambda: any(url.startswith("http://localhost:") for url in failed), "the page at localhost loaded, or nothing was asked")
+    until(popup, lambda: any(url.startswith("http://localhost:") for url in failed), "the page at localhost loaded, or nothing was asked")
     popup.close()
     return next(url for url in failed if url.startswith("http://localhost:"))
 
@@ -283,14 +290,14 @@ def a_login_that_is_left_is_over(room):
     expect(dialog).to_have_count(0)
     expect(page.locator("#toasts")).to_contain_text("The login was cancelled")
     expect(button).to_be_focused()
-    until(lambda: bed.recorded("/v0/management/oauth-session"), "the sidecar was not told")
+    until(page, lambda: bed.recorded("/v0/management/oauth-session"), "the sidecar was not told")
     answer = bed.gateway.ask("/api/cli-proxy-api/complete-login/my%20claude", {"callback_url": "http://localhost:54545/callback?code=a&state=" + state})
     assert "cancelled" in answer, answer
     # Left before the gateway had answered: it is taken back as well.
     page.route("**/api/cli-proxy-api/login/*", lambda route: (time.sleep(0.5), route.continue_()))
     button.click()
     dialog.get_by_role("button", name="Cancel").click()
-    until(lambda: len(bed.recorded("/v0/management/oauth-session")) == 2, "the second was not taken back")
+    until(page, lambda: len(bed.recorded("/v0/management/oauth-session")) == 2, "the second was not taken back")
     expect(card).to_contain_text("No account is logged in")
 
 
@@ -406,8 +413,8 @@ def on_the_gateways_own_machine_it_finishes_by_itself(room):
     page = bed.tab()
     card = card_of(page, "codex")
     dialog = page.locator("dialog[open]")
-    deadline = time.time() + 30
-    while True:  # another program's login may have the port for a moment
+    deadline = time.time() + 120
+    while True:  # another run of these tests may have the port
         card.get_by_role("button", name="Log in to Codex").click()
         expect(dialog.get_by_role("link", name="Open the login page")).to_be_visible()
         if dialog.get_by_text("finishes by itself").count():
