@@ -89,7 +89,7 @@ def free_port():
 class Bed:
     """A gateway with two account upstreams and a sidecar to be; afterwards nothing secret may have been near the page."""
 
-    def __init__(self, room, beside=False, accounts=(), missing=False, **knobs):
+    def __init__(self, room, beside=False, accounts=(), missing=False, upstreams=("my claude", "codex"), **knobs):
         self.room = room
         self.folder = tempfile.mkdtemp(prefix="llm-wrapper-accounts-")
         self.program = os.path.join(self.folder, "sidecar.sh")
@@ -98,7 +98,7 @@ class Bed:
         self.text = "#!/bin/sh\n%sexec '%s' \"$@\"\n" % ("".join("export %s='%s'\n" % pair for pair in knobs.items()), FAKE)
         if not missing:
             self.install()
-        upstreams = [{"name": "my claude", "auth": {"type": "anthropic_oauth"}}, {"name": "codex", "auth": {"type": "codex_oauth"}}]
+        upstreams = [{"name": name, "auth": {"type": "codex_oauth" if name == "codex" else "anthropic_oauth"}} for name in upstreams]
         self.gateway = room.gateway({"upstreams": upstreams, "cli_proxy_api_endpoint": "http://127.0.0.1:%d" % free_port(), "cli_proxy_api": {"binary": self.program}})
         self.files = os.path.join(self.gateway.room, "data", "cli-proxy-api")
         for kind, email in accounts:
@@ -257,6 +257,26 @@ def an_account_comes_shows_what_it_has_and_goes(room):
     dialog.get_by_role("button", name="Log out").click()
     expect(card).to_contain_text("No account is logged in")
     assert not [name for name in os.listdir(bed.files) if name.endswith(".json")]
+    bed.check_secrets(page)
+
+
+def the_first_account_begins_with_nothing(room):
+    bed = Bed(room, upstreams=())
+    page = bed.tab()
+    page.get_by_role("button", name="Claude or Codex account").click()
+    page.get_by_role("button", name="Add upstream").click()
+    dialog = page.locator("dialog[open]")
+    expect(dialog).to_contain_text("Log in: claude")
+    dialog.get_by_label("Paste the whole address").fill(agree(page))
+    dialog.get_by_role("button", name="Finish login").click()
+    card = card_of(page, "claude")
+    expect(card).to_contain_text("alice@example.com")
+    expect(card.locator("meter")).to_have_count(3)
+    tag = card.locator(".tag").filter(has_text="claude-sonnet-5")
+    tag.click()
+    expect(card.locator(".tag.enabled")).to_contain_text("claude-sonnet-5")
+    answer = bed.gateway.ask("/v1/chat/completions", {"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "hi"}]})
+    assert json.loads(answer)["choices"][0]["message"]["content"] == "Grüße vom Fake", answer
     bed.check_secrets(page)
 
 
@@ -488,7 +508,7 @@ def axe_finds_nothing_serious(room):
     assert not found, found
 
 
-TESTS = [an_account_comes_shows_what_it_has_and_goes, each_account_shows_its_own_quota, a_login_that_is_left_is_over, a_login_that_expired_says_so_and_starts_again,
+TESTS = [an_account_comes_shows_what_it_has_and_goes, the_first_account_begins_with_nothing, each_account_shows_its_own_quota, a_login_that_is_left_is_over, a_login_that_expired_says_so_and_starts_again,
          a_refused_exchange_is_told_in_words, a_missing_program_says_what_to_install_and_is_found_afterwards, a_crash_is_shown_with_its_reason_and_passes,
          the_gateway_forgets_a_login_with_its_end, the_keyboard_alone_is_enough, in_chinese_and_on_a_phone, axe_finds_nothing_serious, on_the_gateways_own_machine_it_finishes_by_itself]
 

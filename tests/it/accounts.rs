@@ -582,6 +582,27 @@ fn a_sidecar_of_someone_else_that_refuses_our_key_says_so_in_its_status() {
 }
 
 #[test]
+fn a_sidecar_of_someone_else_that_is_not_there_is_an_upstream_that_cannot_be_reached() {
+    let port = free_port();
+    let gateway = Gateway::build()
+        .config(format!(
+            "cli_proxy_api_endpoint: http://127.0.0.1:{port}\ncli_proxy_api: {{manage: never, api_key: k, management_key: m}}\n\
+             admin_key: {ADMIN_KEY}\n{UPSTREAMS}{ALIASES}"
+        ))
+        .start();
+    for (path, body) in questions("sonnet", false) {
+        let reply = gateway.post(path, &body).expect(502);
+        let message = reply.error_message();
+        assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
+    }
+    let status = gateway.admin("GET", "/api/cli-proxy-api/status", "");
+    let status = status.expect(200).json();
+    assert_eq!(status["sidecar"]["state"], json!("external"));
+    let error = status["error"].as_str().expect("what is wrong");
+    assert!(error.contains(&format!("127.0.0.1:{port}")), "{error}");
+}
+
+#[test]
 fn requests_wait_for_the_start_and_for_the_accounts() {
     let bed = Bed::with_accounts(&[
         ("FAKE_START_DELAY_MS", "500"),
