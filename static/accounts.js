@@ -178,6 +178,7 @@ const watchLogin = dialog => {
     shut(dialog);
     toast(t('logged_in_as', email || dialog.name));
     loadAccounts();
+    loadModels(dialog.name);
   };
   feed.onerror = () => { // it tries again by itself, unless the gateway said no
     if (feed.readyState === EventSource.CLOSED && !dialog.over) endLogin(dialog, t('login_lost'));
