@@ -6,22 +6,22 @@ const ALIAS_FIELDS = ['alias', 'upstream', 'target_model', 'param_overrides', 's
 
 const typeOf = value => value === null ? 'null' : isRaw(value) ? 'number' : { number: 'number', boolean: 'bool', string: 'text' }[typeof value] ?? 'json';
 /** What somebody who types this most likely means; shown at once, so that it can be corrected. */
-function guess(text) {
+const guess = text => {
   const bare = text.trim();
   return /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(bare) ? 'number' : /^(true|false)$/.test(bare) ? 'bool' : bare === 'null' ? 'null' : /^[[{]/.test(bare) ? 'json' : 'text';
-}
+};
 const rowOf = entry => ({ mode: 'default', ...entry, type: typeOf(entry.value), text: plain(entry.value), touched: true, entry });
 
 /** The value of a row. */
-function valueOf({ type, text, key }, at) {
+const valueOf = ({ type, text, key }, at) => {
   if (type === 'text') return text;
   if (type === 'null') return null;
   const value = parsed(text.trim());
-  if (value === undefined || type !== 'json' && typeOf(value) !== type) throw new Mistake(`params.${at}.text`, t('bad_value', key, t(`type_${type}`)));
+  if (value === undefined || type !== 'json' && typeOf(value) !== type) throw mistake(`params.${at}.text`, t('bad_value', key, t(`type_${type}`)));
   return value;
-}
+};
 
-function openAlias(base, from = {}) {
+const openAlias = (base, from = {}) => {
   const { upstreams } = state.config;
   const source = base ?? from;
   const params = clone(source.param_overrides ?? []);
@@ -40,13 +40,13 @@ function openAlias(base, from = {}) {
       rest: restText(source, ALIAS_FIELDS),
     },
   });
-}
+};
 
 const datalist = (id, values) => html`<datalist id="${id}">${values.map(value => html`<option value="${value}"></option>`)}</datalist>`;
 views.alias = ({ draft, base }) => {
   const { loading, error, models = [] } = state.fetched[draft.upstream] ?? {};
-  return modal(t(base ? 'edit_alias' : 'new_alias'), html`<div class="grid two">${field('alias', { look: 'mono', placeholder: draft.target_model })}
-    ${field('upstream', { options: state.config.upstreams.map(upstream => [upstream.name, isOn(upstream) ? upstream.name : `${upstream.name} (${t('switched_off')})`]) })}</div>
+  return modal(t(base ? 'edit_alias' : 'new_alias'), html`${div('two', field('alias', { look: 'mono', placeholder: draft.target_model }),
+    field('upstream', { options: state.config.upstreams.map(upstream => [upstream.name, isOn(upstream) ? upstream.name : `${upstream.name} (${t('switched_off')})`]) }))}
     ${field('target_model', { look: 'mono', known: 'known-models', hint: loading ? t('loading') : error ? t('models_failed', error) : t('target_hint', models.length) })}
     ${datalist('known-models', models.slice(0, 500).map(({ id }) => id))}
     <fieldset class="params"><legend>${t('parameters')}</legend>${hint(t('params_hint'))}
@@ -61,14 +61,14 @@ actions.delete_here = (data, dialog) => {
 };
 
 const modeField = name => field(name, { label: 'mode', options: ['default', 'override'].map(mode => [mode, t(`mode_${mode}`)]) });
-function paramRow({ key, type }, at) {
+const paramRow = ({ key, type }, at) => {
   const name = member => `params.${at}.${member}`;
   return html`<div class="param" role="group" aria-label="${key || t('add_parameter')}">
     ${field(name('key'), { look: 'mono', known: 'known-params', placeholder: 'temperature' })}
     ${field(name('text'), { label: 'value', look: 'mono', off: type === 'null', placeholder: '0.7' })}
     ${field(name('type'), { options: TYPES.map(type => [type, t(`type_${type}`)]) })}${modeField(name('mode'))}
     ${button('drop_parameter', { label: t('remove_x', key || t('key')), name: at, glyph: 'trash', bare: true })}</div>`;
-}
+};
 actions.add_parameter = (_, { draft: { params } }) => {
   params.push({ key: '', type: 'number', text: '', mode: 'default' });
   render();
@@ -76,16 +76,16 @@ actions.add_parameter = (_, { draft: { params } }) => {
 };
 actions.drop_parameter = ({ name }, { draft }) => draft.params.splice(name, 1);
 /** Called after each change of a draft: the type follows the text until somebody chooses it. */
-function followParams(row, member) {
+const followParams = (row, member) => {
   if (member === 'type') row.touched = true;
   if (member === 'text' && !row.touched) row.type = row.text.trim() ? guess(row.text) : 'number';
-}
+};
 
 submits.alias = async ({ draft, base, extra, extraAt }) => {
   const target_model = needed(draft, 'target_model');
   const alias = draft.alias.trim() || target_model;
   const taken = aliasOf(alias);
-  if (taken && alias !== base?.alias) throw new Mistake('alias', t('alias_taken', alias, taken.upstream, taken.target_model));
+  if (taken && alias !== base?.alias) throw mistake('alias', t('alias_taken', alias, taken.upstream, taken.target_model));
   const params = draft.params.flatMap((row, at) => {
     const key = row.key.trim();
     if (!key && !row.text.trim()) return [];

@@ -15,25 +15,25 @@ class Failure extends Error {
 /** JSON whose numbers come back as they were written: `1.0` stays `1.0`, and 23 digits stay 23 digits. */
 const exact = typeof JSON.rawJSON === 'function';
 const isRaw = value => exact && JSON.isRawJSON(value);
-function parse(text) {
+const parse = text => {
   return JSON.parse(text, (_, value, context) =>
     exact && typeof value === 'number' && context?.source && String(value) !== context.source ? JSON.rawJSON(context.source) : value);
-}
+};
 /** The value of a text, or undefined if it is not JSON. */
-function parsed(text) {
+const parsed = text => {
   try { return parse(text); } catch { return undefined; }
-}
+};
 const clone = value => value && parse(JSON.stringify(value));
 const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
 
 /** Sends what is same-origin and never kept: the answer, whatever its status. */
 const send = (method, path, body, headers = {}, signal) => fetch(address(path), { method, headers: { ...headers, ...(body && { 'content-type': 'application/json' }) }, signal, body: body && JSON.stringify(body), credentials: 'same-origin', cache: 'no-store' });
 
-/** One request; its JSON answer and the etag of that. */
-async function ask(method, path, body, etag) {
+/** One request to the management API; its JSON answer and the etag of that. */
+const ask = async (method, path, body, etag) => {
   let answer, json;
   try {
-    answer = await send(method, path, body, etag && { 'if-match': etag });
+    answer = await send(method, `api/${path}`, body, etag && { 'if-match': etag });
     json = parsed(await answer.text());
   } catch { /* no answer, or half of one */ }
   // Without JSON a proxy speaks for a gateway that is gone.
@@ -44,16 +44,17 @@ async function ask(method, path, body, etag) {
     schedule();
   }
   if (gone) throw new Failure(0, t('no_answer'));
-  if (answer.status === 401 && path !== 'api/login') locked();
+  if (answer.status === 401 && path !== 'login') locked();
   if (answer.ok) return [json ?? {}, answer.headers.get('etag') ?? ''];
   const wait = answer.headers.get('retry-after');
   throw new Failure(answer.status, `${errorOf(json, answer)}${wait ? ` ${t('retry_after', Number(wait))}` : ''}`, json?.problems);
-}
+};
+const get = path => ask('GET', path);
 /** What an answer that is not 2xx says. */
-const errorOf = (json, { status }) => plain(json?.error?.message ?? json?.error ?? t('status_n', String(status)));
+const errorOf = (json, { status }) => plain(json?.error?.message ?? json?.error ?? `${t('status')} ${status}`);
 
-function locked() {
-  if (state.session?.authenticated === false) return;
+const locked = () => {
+  if (isInside() === false) return;
   state.session = { authenticated: false };
   schedule();
-}
+};

@@ -2,28 +2,28 @@
 
 const VIEWS = { models: modelsView, upstreams: upstreamsView, keys: keysView, requests: requestsView, play: playView, settings: settingsView };
 
-function bar() {
-  const { status, reachable, session, view } = state;
-  const [look, word] = !reachable ? ['bad', 'gone'] : !session?.authenticated || !status ? ['', 'connecting'] : { invalid: ['bad', 'bad_config'], readonly: ['warn', 'read_only'] }[status.config?.state] ?? ['ok', 'all_well'];
-  const to = (name, label) => html`<a href="#/${name}" id="nav-${name}" ${view === name && html`aria-current="page"`} ${!label && tip(t(name))}>${icon(name)}${label}</a>`;
+const bar = () => {
+  const { status, reachable, view } = state;
+  const [look, word] = !reachable ? ['bad', 'gone'] : !isInside() || !status ? ['', 'connecting'] : { invalid: ['bad', 'bad_config'], readonly: ['warn', 'read_only'] }[status.config?.state] ?? ['ok', 'all_well'];
+  const to = (name, label) => html`<a href="#/${name}" ${view === name && html`aria-current="page"`} ${!label && tip(t(name))}>${icon(name)}${label}</a>`;
   return html`<a class="brand" href="#/models">${icon('logo')}<span>llm-wrapper</span></a>
     <nav aria-label="${t('views')}">${Object.keys(VIEWS).slice(0, -1).map(name => to(name, span('', t(name))))}</nav>
     <a class="state ${look}" href="#/settings" title="${t('state')}">${span('dot')}${t(word)}</a>${to('settings')}`;
-}
+};
 
-function notice() {
+const notice = () => {
   const { config } = state.status ?? {};
   const line = (look, glyph, text) => p(`notice ${look}`, icon(glyph), span('', text));
   return !state.reachable ? line('', 'refresh', t('unreachable'))
     : config?.state === 'invalid' ? line('bad', 'warn', html`${t('config_invalid')} <a href="#/settings">${t('see_why')}</a>`)
     : config?.state === 'readonly' ? line('', 'warn', config.obstacle ?? t('config_readonly')) : html``;
-}
+};
 
 /** The head of a view: its name, and what can be done. */
 const top = (...controls) => html`<div class="top"><h1>${t(state.view)}</h1>${div('actions', controls)}</div>`;
-const skeletonRows = n => html`<div class="rows" aria-busy="true" aria-label="${t('loading')}">${Array.from({ length: n }, () => div('row', span('', skeleton(7)), span('', skeleton(9))))}</div>`;
+const skeletonRows = n => html`<div class="rows" aria-busy="true" aria-label="${t('loading')}">${Array.from({ length: n }, () => div('row', skeleton(), skeleton()))}</div>`;
 
-function render() {
+const render = () => {
   drawing = false;
   const page = document.documentElement;
   page.lang = language() === 'zh' ? 'zh-CN' : 'en';
@@ -32,7 +32,7 @@ function render() {
   draw($('#skip'), html`${t('skip')}`);
   draw($('#bar'), bar());
   draw($('#notice'), notice());
-  const stranger = state.session?.authenticated === false;
+  const stranger = isInside() === false;
   draw($('#main'), state.config ? VIEWS[state.view]() : stranger ? html`` : html`${top()}${skeletonRows(5)}`);
   draw($('#dialogs'), html`${state.dialogs.map(dialog => within(dialog, views[dialog.kind]))}${stranger && within(state.login, loginView)}<div id="said" class="sr" role="status"></div>`);
   for (const dialog of document.querySelectorAll('#dialogs dialog:not([open])')) {
@@ -45,13 +45,13 @@ function render() {
     if (at?.[name] && !input.value) input.value = at[name];
   }
   drawToasts();
-}
+};
 
 /** The object that holds what an input is bound to, and its name there. */
-function place(input) {
+const place = input => {
   const { bind } = input.dataset;
   return bind.startsWith('tags.') ? [tagFilters, bind.slice(5)] : holder(bind, dialogOf(input) ?? state);
-}
+};
 
 on('input', ({ target }) => {
   const { bind } = target.dataset;
@@ -62,7 +62,7 @@ on('input', ({ target }) => {
   at[name] = target.type === 'checkbox' ? target.checked : target.value;
   if (bind === 'theme') store('theme', state.theme);
   if (dialogOf(target)?.kind === 'alias') followParams(at, name);
-  if (bind === 'draft.type' && OAUTH[at.type]) at.name ||= OAUTH[at.type].name;
+  if (bind === 'draft.type' && OAUTH[at.type]) at.name ||= OAUTH[at.type].provider;
   schedule();
 });
 
@@ -84,24 +84,17 @@ on('submit', event => {
 });
 
 // Esc, and a click beside a dialog, leave it; the login stays.
-const onDialog = (name, handle) => on(name, event => {
-  if (event.target.nodeName === 'DIALOG') handle(event);
-});
-onDialog('cancel', event => {
+on('cancel', event => {
   event.preventDefault();
   leaveDialog(dialogOf(event.target));
 });
-onDialog('pointerdown', ({ target }) => leaveDialog(dialogOf(target)));
-onDialog('close', schedule); // closed by force: shown again
+on('close', schedule); // closed by force: shown again
 
 // A menu gets its items when it opens; the style sheet puts it beside its button.
 on('beforetoggle', ({ target, newState }) => {
   if (newState !== 'open' || !target.matches('.menu')) return;
   state.menu = target.id;
   render();
-});
-on('toggle', ({ target, newState }) => {
-  if (newState === 'open' && target.matches('.menu')) $('button', target).focus();
 });
 
 on('keydown', event => {
@@ -121,11 +114,6 @@ on('keydown', event => {
     items.at((items.indexOf(target) + step) % items.length)?.focus();
   }
   if (key === 'Enter' && !alone && target.nodeName === 'TEXTAREA') target.form?.requestSubmit();
-  if (key === 'Escape' && target.type === 'search' && target.value) {
-    event.preventDefault();
-    target.value = '';
-    target.dispatchEvent(new Event('input', { bubbles: true }));
-  }
 });
 
 // A name that is cut in two parts is copied as one.
@@ -142,21 +130,21 @@ addEventListener('beforeunload', event => {
 });
 on('visibilitychange', schedule);
 
-function route(event) {
+const route = event => {
   if (event) enter(); // a key pasted into the address of an open page
   const [, name, argument = ''] = /^#\/(\w+)(?:\/(.*))?$/.exec(location.hash) ?? [];
   const view = VIEWS[name] ? name : 'models';
   const moved = view !== state.view;
   Object.assign(state, { view, argument: decoded(argument) }, moved && { filter: '' });
   if (view === 'play') state.play.alias = state.argument || state.play.alias;
-  if (view === 'requests' && argument && state.session?.authenticated) openRecord();
+  if (view === 'requests' && argument && isInside()) openRecord();
   listen();
   schedule();
   if (!event || !moved) return;
   drawNow();
   scrollTo(0, 0);
   $('#main').focus({ preventScroll: true });
-}
+};
 addEventListener('hashchange', route);
 
 route();

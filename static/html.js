@@ -12,9 +12,9 @@ const piece = value => value instanceof Markup ? value.text
   : (value ?? false) === false || value === true ? '' : escaped(value);
 
 /** Tag of every template. Attributes in templates are always quoted. */
-function html(parts, ...values) {
+const html = (parts, ...values) => {
   return new Markup(parts.reduce((out, part, at) => out + piece(values[at - 1]) + part));
-}
+};
 /** A boolean as the value of an attribute. */
 const bool = value => value ? 'true' : 'false';
 
@@ -25,15 +25,17 @@ const keyOf = node => node.id || node.dataset?.key || '';
 const drawn = new WeakMap();
 
 /** Makes the children of `target` what the markup says. */
-function draw(target, markup) {
+const draw = (target, markup) => {
   if (drawn.get(target) === markup.text) return;
   drawn.set(target, markup.text);
   const template = document.createElement('template');
   template.innerHTML = markup.text;
+  const focused = document.activeElement;
   morph(target, template.content);
-}
+  if (focused.isConnected) focused.focus({ preventScroll: true }); // what moves loses it
+};
 
-function morph(parent, fresh) {
+const morph = (parent, fresh) => {
   const wanted = new Set([...fresh.children].map(keyOf));
   const keyed = new Map();
   for (const child of [...parent.children].reverse()) { // the topmost dialog first
@@ -58,9 +60,9 @@ function morph(parent, fresh) {
     leave(at);
     at = next;
   }
-}
+};
 
-function update(old, node) {
+const update = (old, node) => {
   const { nodeName } = old;
   if (old.nodeType !== 1) {
     if (old.nodeValue !== node.nodeValue) old.nodeValue = node.nodeValue;
@@ -75,10 +77,10 @@ function update(old, node) {
   // A secret has no value in the markup, and keeps what was typed.
   if (/checkbox|radio/.test(old.type)) old.checked = node.checked;
   else if ('bind' in old.dataset && !('secret' in old.dataset) && old.value !== value) old.value = value;
-}
+};
 
-function leave(node) {
+const leave = node => {
   // Closing before removal gives the focus back to where the dialog was opened.
   if (node.nodeName === 'DIALOG' && node.open) node.close();
   node.remove();
-}
+};

@@ -1,9 +1,9 @@
 // Keys: who may call /v1. A key is shown once, while it is being made.
 
 const KEY_BYTES = 24;
-const newKey = () => `sk-${[...crypto.getRandomValues(new Uint8Array(KEY_BYTES))].map(byte => byte.toString(16).padStart(2, '0')).join('')}`;
+const newKey = () => `sk-${crypto.getRandomValues(new Uint8Array(KEY_BYTES)).toHex()}`;
 
-function keysView() {
+const keysView = () => {
   const keys = clientKeys();
   const { shownKey } = state;
   const create = glyph => button('new_key', { glyph, look: 'primary' });
@@ -15,7 +15,7 @@ function keysView() {
       ${span('marks', models ? models.map(glob => badge(glob, 'mono')) : span('soft', t('all_models')))}
       ${span('tools', menu('key', name ?? '', [['edit_key', 'settings', 'edit', key], ['delete_key', 'trash', 'delete', key]]))}</li>`)}</ul>
       ${hint(t('keys_hint'))}`}`;
-}
+};
 const keyFrom = ({ name, more }) => clone(clientKeys().find(key => (key.name ?? '') === name && key.key === more));
 
 const openKey = base => open('key', { list: 'client_api_keys', base, draft: { name: base?.name ?? '', models_it_may_call: (base?.models ?? []).join(', '), your_own_key: '', make_a_random_key: true } });
@@ -38,7 +38,7 @@ views.key = ({ draft, base }) => modal(t(base ? 'edit_key' : 'new_key'), html`${
 t(base ? 'save' : 'make_key'));
 submits.key = async ({ draft, base }) => {
   const name = needed(draft, 'name');
-  if (name !== base?.name && clientKeys().some(other => other.name === name)) throw new Mistake('name', t('name_taken', name));
+  if (name !== base?.name && clientKeys().some(other => other.name === name)) throw mistake('name', t('name_taken', name));
   const key = base?.key ?? (draft.make_a_random_key ? newKey() : needed(draft, 'your_own_key'));
   const models = draft.models_it_may_call.split(/[,\s]+/).filter(Boolean);
   const mine = { ...base, name, key };

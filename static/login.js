@@ -4,28 +4,28 @@
 state.login = { id: 'login', kind: 'login', draft: { admin_key: '' }, problems: [] };
 
 /** Logs in with the key in the address, if one is there, and takes it out of there. */
-async function enter() {
+const enter = async () => {
   const [, key] = /^#key=(.+)$/.exec(location.hash) ?? [];
   if (!key) return;
   history.replaceState(null, '', '#/models');
   state.login.draft.admin_key = decoded(key);
   await submitForm(state.login);
-}
+};
 /** A part of an address as it was meant. */
-function decoded(text) {
+const decoded = text => {
   try { return decodeURIComponent(text); } catch { return text; }
-}
+};
 
 submits.login = async ({ draft }) => {
   const key = needed(draft, 'admin_key').replace(/^.*#key=/, '');
   try {
-    await ask('POST', 'api/login', { key });
+    await ask('POST', 'login', { key });
   } catch (failure) {
     state.session ??= { authenticated: false };
-    throw failure.status === 401 ? new Mistake('admin_key', t('wrong_key')) : failure;
+    throw failure.status === 401 ? mistake('admin_key', t('wrong_key')) : failure;
   }
   draft.admin_key = '';
-  [state.session] = await ask('GET', 'api/session');
+  [state.session] = await get('session');
   if (state.config) loadConfig().catch(() => {}); // or the next poll does it
   listen();
 };

@@ -3,7 +3,7 @@
 const GROUP_ROWS_MAX = 200;
 const FILTER_FROM = 8;
 
-function modelsView() {
+const modelsView = () => {
   const { upstreams, aliases } = state.config;
   const shown = aliases.filter(({ alias, target_model, upstream }) => matches([alias, target_model, upstream]));
   const groups = [...upstreams].sort((a, b) => !isOn(a) - !isOn(b))
@@ -17,17 +17,17 @@ function modelsView() {
     : !aliases.length ? empty('models', t('no_models_yet'), t('no_models_text'), [to('choose_models'), newAlias()])
     : !shown.length ? nothingFound()
     : groups.filter(([, { length }]) => length).map(modelGroup)}`;
-}
+};
 
-function modelGroup([upstream, aliases]) {
+const modelGroup = ([upstream, aliases]) => {
   const on = isOn(upstream);
   return html`<section class="group ${!on && 'off'}" data-key="group-${upstream.name}" aria-label="${upstream.name}">
     <div class="group-head"><h2>${cut(upstream.name)}</h2>${PROTOCOLS.filter(({ flag }) => upstream[flag]).map(({ label }) => badge(label))}${!on && badge(t('switched_off'), 'warn')}${span('count', t('n_models', aliases.length))}</div>
     <ul class="rows">${aliases.slice(0, GROUP_ROWS_MAX).map(alias => modelRow(alias, on))}</ul>
     ${aliases.length > GROUP_ROWS_MAX && soft(t('filter_more', aliases.length - GROUP_ROWS_MAX))}</section>`;
-}
+};
 
-function modelRow({ alias, target_model, source, strict, param_overrides: params = [] }, on) {
+const modelRow = ({ alias, target_model, source, strict, param_overrides: params = [] }, on) => {
   const kind = source === 'auto' ? 'auto' : 'manual';
   return html`<li class="row model" data-key="alias-${alias}">
     ${button('edit_alias', { label: cut(alias, 'mono strong'), look: 'plain-name', name: alias, attributes: html`aria-label="${t('edit_x', alias)}"` })}
@@ -41,7 +41,7 @@ function modelRow({ alias, target_model, source, strict, param_overrides: params
       ['duplicate', 'plus', 'duplicate'],
       ['delete_alias', 'trash', 'delete'],
     ]))}</li>`;
-}
+};
 
 const tryLink = (alias, look) => link(`play/${encode(alias)}`, t('try'), { glyph: 'play', look, said: t('try_x', alias) });
 const matches = texts => texts.join('\n').toLowerCase().includes(state.filter.toLowerCase());

@@ -1,7 +1,7 @@
 // Requests: the ring of records, newest first, live; one row opens to the four sides of its request.
 
 state.records = null; // null: not loaded yet
-state.details = {}; // id → {loading, record, error}
+state.details = {}; // id → what `load` notes
 state.live = {}; // id → side → {text, marks}
 state.missed = 0;
 state.only = ''; // '' or 'failed'
@@ -10,8 +10,8 @@ const LIVE_TEXT_MAX = 64 * 1024;
 let feed = null;
 
 /** Opens the live feed while this view is looked at, and closes it after. */
-function listen() {
-  if (state.view !== 'requests' || !state.session?.authenticated || !state.reachable) {
+const listen = () => {
+  if (state.view !== 'requests' || !isInside() || !state.reachable) {
     feed?.close();
     feed = null;
     return;
@@ -35,20 +35,20 @@ function listen() {
   });
   on('lagged', ({ missed }) => { state.missed += missed; loadRecords(); });
   on('cleared', forget);
-}
+};
 const forget = () => Object.assign(state, { records: [], details: {}, live: {}, missed: 0 });
 
-function put(change) {
+const put = change => {
   state.records ??= [];
   const known = state.records.find(({ id }) => id === change.id);
   if (known) Object.assign(known, change);
   else if (change.started_ms) state.records = [change, ...state.records].slice(0, RECORDS_MAX);
   for (const id of Object.keys(state.live)) if (!state.records.some(record => record.id === id)) delete state.live[id];
-}
+};
 
-async function loadRecords() {
+const loadRecords = async () => {
   try {
-    const [{ records }] = await ask('GET', 'api/debug/records');
+    const [{ records }] = await get('debug/records');
     const has = wanted => records.some(({ id }) => id === wanted);
     state.records = [...(state.records ?? []).filter(({ running, id }) => running && !has(id)), ...records];
     if (has(state.argument)) openRecord();
@@ -56,27 +56,15 @@ async function loadRecords() {
     // The bar says that the gateway is gone; the feed comes back by itself.
   }
   schedule();
-}
+};
 
+const loadRecord = id => load(state.details[id] ??= {}, `debug/records/${encode(id)}`);
 /** Loads the record that the address names, once. */
-const openRecord = () => state.details[state.argument]?.record || loadRecord(state.argument);
-async function loadRecord(id) {
-  const detail = (state.details[id] ??= {});
-  detail.loading = true;
-  schedule();
-  try {
-    [detail.record] = await ask('GET', `api/debug/records/${encode(id)}`);
-    detail.error = '';
-  } catch (failure) {
-    detail.error = failure.status === 404 ? t('record_gone') : failure.message;
-  }
-  detail.loading = false;
-  schedule();
-}
+const openRecord = () => state.details[state.argument]?.answer || loadRecord(state.argument);
 
 const isFailed = ({ running, status, complete, error }) => !running && (!status || status >= 400 || complete === false || error);
 
-function requestsView() {
+const requestsView = () => {
   const { records, only, missed } = state;
   const live = feed && state.reachable;
   const shown = (records ?? []).filter(record => (!only || isFailed(record)) && matches(Object.values(record)));
@@ -84,75 +72,73 @@ function requestsView() {
     ${records?.length > FILTER_FROM && filterBox(t('filter_requests'))}${missed > 0 && hint(t('missed', missed))}
     ${!records ? skeletonRows(6) : !records.length ? empty('requests', t('no_requests_yet'), t('no_requests_text'), snippet(CLIENTS.curl.text(state.config.aliases[0]?.alias ?? 'MODEL', keyText(clientKeys()[0]?.name)), 'curl'))
     : !shown.length ? nothingFound()
-    : html`<div class="records"><div class="record-head" aria-hidden="true">${['status', 'time', 'model', 'protocol', 'first_byte', 'total', 'tokens'].map((column, at) => span(at > 3 && 'num', t(column)))}</div>
-      <ul class="rows">${shown.map(recordRow)}</ul></div>`}`;
-}
+    : html`<div class="record-head" aria-hidden="true">${['status', 'time', 'model', 'protocol', 'first_byte', 'total', 'tokens'].map((column, at) => span(at > 3 && 'num', t(column)))}</div>
+      <ul class="rows">${shown.map(recordRow)}</ul>`}`;
+};
 
-function statusText({ running, status, complete }) {
-  return running ? `${status ?? ''} …` : !status ? t('client_left') : complete === false ? `${status} ${t('broken_off')}` : status;
-}
+const statusText = ({ running, status, complete }) => running ? `${status ?? ''} …` : !status ? t('client_left') : complete === false ? `${status} ${t('broken_off')}` : status;
 
-function recordRow(record) {
+const recordRow = record => {
   const { id, running, alias, upstream, client_protocol, upstream_protocol, usage, warnings = [] } = record;
   const opened = state.argument === id;
   const failed = isFailed(record);
   const lost = `${t('lost_in_conversion')}: ${warnings.length}`;
   const count = n => typeof n === 'number' ? number(n) : '?';
-  return html`<li class="record ${opened && 'opened'}" data-key="record-${id}"><a class="row" href="#/requests${!opened && `/${id}`}" aria-expanded="${bool(opened)}" id="row-${id}">
+  return html`<li class="record ${opened && 'opened'}" data-key="record-${id}"><a class="row" href="#/requests${!opened && `/${id}`}" aria-expanded="${bool(opened)}">
     ${span(`status ${running ? 'running' : failed ? 'bad' : 'ok'}`, icon(running ? 'requests' : failed ? 'close' : 'check'), statusText(record))}
     <span class="when" title="${moment(record.started_ms)}">${relative(record.started_ms)}</span>
     ${span('way', alias || upstream ? [cut(alias ?? record.target_model, 'mono strong'), icon('arrow'), cut(upstream ?? t('nowhere'), 'soft')] : html`<code class="soft">${record.method} ${record.endpoint}</code>`, warnings.length > 0 && html`<span class="badge warn" title="${lost}">${icon('warn')}${warnings.length}${span('sr', ' ', lost)}</span>`)}
     ${span('protocol soft', client_protocol, upstream_protocol && upstream_protocol !== client_protocol && `→${upstream_protocol}`)}${span('num', took(record.first_byte_ms))}${span('num', !running && took(record.duration_ms))}${span('num tokens', usage && [count(usage.input), span('soft', ' / '), count(usage.output)])}</a>
     ${opened && recordDetail(record)}</li>`;
-}
+};
 
 const lostList = (warnings = []) => warnings.length > 0 && html`<div class="lost"><h3>${t('lost_in_conversion')}</h3>${list('', warnings.map(lostWords))}</div>`;
 /** `field:reason` of a conversion, as a sentence. */
-function lostWords(warning) {
+const lostWords = warning => {
   const [, name, reason] = /^(.*):(.*)$/s.exec(warning) ?? [, '', warning];
   if (name === 'more') return t('n_more', +reason);
   return [code(name), ' ', WORDS[`lost_${reason}`] ? t(`lost_${reason}`) : reason.replaceAll('_', ' ')];
-}
+};
 
-function recordDetail(summary) {
+const recordDetail = summary => {
   const { id } = summary;
   const detail = state.details[id] ?? {};
-  const record = { ...summary, ...detail.record };
+  const record = { ...summary, ...detail.answer };
   const { usage, bytes_in, alias } = record;
-  const status = n => n && t('status_n', String(n));
-  return html`<div class="detail" role="region" aria-label="${id}">${warned(record.error)}${lostList(record.warnings)}
+  const status = n => n && `${t('status')} ${n}`;
+  return html`<section class="detail" aria-label="${id}">${warned(record.error)}${lostList(record.warnings)}
     ${factList([['model', record.target_model], ['client', [record.client_ip, record.client_key].filter(Boolean).join(' · ')], ['cached_tokens', usage?.cached], ['reasoning_tokens', usage?.reasoning], ['bytes_in_out', bytes_in === undefined ? '' : `${bytes(bytes_in)} / ${bytes(record.bytes_out)}`], ['ID', id]])}
-    ${div('actions', button('copy_as_curl', { glyph: 'copy', look: 'small', name: id, off: !detail.record }), alias && tryLink(alias, 'small'))}
+    ${div('actions', button('copy_as_curl', { glyph: 'copy', look: 'small', name: id, off: !detail.answer }), alias && tryLink(alias, 'small'))}
     ${!record.running && warned(detail.error)}
     ${div('panes', [
       ['client_request', record.client_headers, record.client_url ?? record.endpoint],
       ['upstream_request', record.upstream_headers, record.upstream_url],
       ['upstream_response', record.upstream_response_headers, status(record.upstream_status)],
       ['client_response', null, status(record.status)],
-    ].map(side => pane(record, detail, ...side)))}</div>`;
-}
+    ].map(side => pane(record, detail, ...side)))}</section>`;
+};
 
-function pane(record, detail, side, headers, about) {
+const pane = (record, detail, side, headers, about) => {
   const live = state.live[record.id]?.[side];
-  const body = detail.record?.[side] ?? live?.text;
+  const body = detail.answer?.[side] ?? live?.text;
   const total = record.cut?.[side];
   const title = t(side);
   // On the verbatim path what the client got is what the upstream sent, and is kept once.
-  const untouched = side === 'client_response' && !body && detail.record?.upstream_response && record.client_protocol === record.upstream_protocol;
-  return html`<section class="pane" data-key="pane-${side}" aria-label="${title}"><header><h3>${title}</h3>${about && cut(about, 'mono soft')}${(body ?? '') !== '' && copyButton(typeof body === 'string' ? body : JSON.stringify(body, null, 2))}</header>
-    ${headers?.length > 0 && fold(t('n_headers', headers.length), html`<dl>${headers.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`, false, 'headers')}
-    ${scroller('pane-body', title, untouched ? soft(t('verbatim_body')) : detail.loading && !detail.record && !live ? [skeleton(9), ' ', skeleton(7)] : bodyView(body, live?.marks))}
+  const untouched = side === 'client_response' && !body && detail.answer?.upstream_response && record.client_protocol === record.upstream_protocol;
+  return html`<section class="pane" data-key="pane-${side}" aria-label="${title}"><header><h3>${title}</h3>${about && cut(about, 'mono soft')}${body && copyButton(typeof body === 'string' ? body : JSON.stringify(body, null, 2))}</header>
+    ${headers?.length > 0 && fold(`${t('headers')}: ${headers.length}`, html`<dl>${headers.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`, false, 'headers')}
+    ${scroller('pane-body', title, untouched ? soft(t('verbatim_body')) : detail.loading && !detail.answer && !live ? skeleton() : bodyView(body, live?.marks))}
     ${total && hint(t('was_cut', bytes(total)))}</section>`;
-}
+};
 
 actions.only_failed = () => { state.only = state.only ? '' : 'failed'; };
 actions.clear = async () => {
-  await ask('DELETE', 'api/debug');
+  await ask('DELETE', 'debug');
   forget();
   if (state.argument) location.hash = '#/requests';
 };
 actions.copy_as_curl = async ({ name }) => {
-  const { method, endpoint, client_key, client_protocol, client_request, cut } = state.details[name].record;
+  const { method, endpoint, client_key, client_protocol, client_request, cut } = state.details[name].answer;
   const header = text => `-H ${shell(text)}`;
   const command = lines(`curl ${method === 'POST' ? '' : `-X ${method} `}${shell(address(endpoint.replace(/^\//, '')))}`, ...[
     client_key && header(`Authorization: Bearer ${keyText(client_key)}`),

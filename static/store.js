@@ -7,7 +7,7 @@ const state = {
   etag: '',
   status: null,
   reachable: true,
-  fetched: {}, // upstream name → {loading, models: [{id, max_model_len}], error}
+  fetched: {}, // upstream name → {loading, error, models: [{id, max_model_len}]}
   accounts: null, // what the sidecar said: {providers, quota} or {error}
   view: 'models',
   argument: '',
@@ -19,69 +19,75 @@ const state = {
 };
 
 const encode = encodeURIComponent;
+/** Whether the gateway knows who this is; undefined before it was asked. */
+const isInside = () => state.session?.authenticated;
 const clientKeys = () => state.config.client_api_keys;
 const sleep = ms => new Promise(done => setTimeout(done, ms));
 let drawing = false;
 /** Draws soon, once, however often it is asked. */
-function schedule() {
+const schedule = () => {
   if (drawing) return;
   drawing = true;
   requestAnimationFrame(drawNow);
   setTimeout(drawNow, 60); // a hidden tab has no frames
-}
+};
 /** Draws what is due at once: after a click, before the next key. */
-function drawNow() {
+const drawNow = () => {
   if (drawing) render();
-}
+};
 
-async function loadConfig() {
-  [state.config, state.etag] = await ask('GET', 'api/config');
+const loadConfig = async () => {
+  [state.config, state.etag] = await get('config');
   for (const list of ['upstreams', 'aliases', 'client_api_keys']) state.config[list] ??= [];
   // Fetched models of upstreams that are gone or point elsewhere now are dropped.
   const { fetched } = state;
   for (const [name, { base_url }] of Object.entries(fetched)) if (!isOn(upstreamOf(name)) || upstreamOf(name).base_url !== base_url) delete fetched[name];
   for (const upstream of state.config.upstreams) if (isOn(upstream) && !fetched[upstream.name]) loadModels(upstream.name);
   schedule();
-}
+};
 
-async function loadModels(name) {
-  const entry = { loading: true, models: state.fetched[name]?.models ?? [], base_url: upstreamOf(name)?.base_url };
-  state.fetched[name] = entry;
+/** Asks for something, into an entry that tells how it is: loading, its answer, or the error and its status. */
+const load = async (entry, path) => {
+  Object.assign(entry, { loading: true, error: '' });
   schedule();
   try {
-    const [answer] = await ask('GET', `api/upstream-models/${encode(name)}`);
-    entry.models = answer.models;
-  } catch (failure) {
-    entry.error = failure.message;
-    entry.retry = !failure.status || failure.status === 401;
+    [entry.answer] = await get(path);
+  } catch ({ message, status }) {
+    Object.assign(entry, { error: message, status });
   }
   entry.loading = false;
   schedule();
-}
+};
+const loadModels = async name => {
+  const entry = { models: state.fetched[name]?.models ?? [], base_url: upstreamOf(name)?.base_url };
+  state.fetched[name] = entry;
+  await load(entry, `upstream-models/${encode(name)}`);
+  entry.models = entry.answer?.models ?? entry.models;
+};
 
-async function start() {
+const start = async () => {
   await enter();
   while (!state.session) {
     try {
-      [state.session] = await ask('GET', 'api/session');
+      [state.session] = await get('session');
     } catch {
       await sleep(RETRY_MS);
     }
   }
   schedule();
   poll();
-}
+};
 
 const POLL_MS = 3000;
 const RETRY_MS = 1500;
 
 /** For ever: state of the gateway, and the configuration whenever it is another one. */
-async function poll() {
+const poll = async () => {
   for (;;) {
-    if (state.session?.authenticated && !document.hidden) {
+    if (isInside() && !document.hidden) {
       try {
         if (!state.config) await loadConfig();
-        [state.status] = await ask('GET', 'api/status');
+        [state.status] = await get('status');
         const etag = state.status.config?.etag;
         if (etag && etag !== state.etag && !saving) {
           const before = state.config;
@@ -96,14 +102,14 @@ async function poll() {
     }
     await sleep(state.reachable ? POLL_MS : RETRY_MS);
   }
-}
+};
 
 /** The gateway answers again. */
-function returned() {
-  if (state.session?.authenticated === false) return;
-  for (const [name, { retry }] of Object.entries(state.fetched)) if (retry) loadModels(name);
+const returned = () => {
+  if (isInside() === false) return;
+  for (const [name, { error, status }] of Object.entries(state.fetched)) if (error && (!status || status === 401)) loadModels(name);
   listen();
-}
+};
 
 let saving = null;
 const MERGE_ROUNDS_MAX = 6;
@@ -112,7 +118,7 @@ const MERGE_ROUNDS_MAX = 6;
  * Saves an edit: a function of the newest configuration and of the choices made about clashes, giving
  * `{changes, clashes}`. Saves run one after another.
  */
-async function save(edit) {
+const save = async edit => {
   while (saving) await saving.catch(() => {});
   saving = saveNow(edit);
   try {
@@ -121,9 +127,9 @@ async function save(edit) {
     saving = null;
     schedule();
   }
-}
+};
 
-async function saveNow(edit) {
+const saveNow = async edit => {
   let choices = null;
   for (let round = 0; round < MERGE_ROUNDS_MAX; round++) {
     const { changes, clashes } = edit(clone(state.config), choices);
@@ -134,7 +140,7 @@ async function saveNow(edit) {
     }
     if (!changes) return;
     try {
-      const [{ kept, saved }] = await ask('PUT', 'api/config', changes, state.etag);
+      const [{ kept, saved }] = await ask('PUT', 'config', changes, state.etag);
       await loadConfig();
       if (kept) toast(t('comments_kept', kept));
       if (saved === false) toast(t('config_memory'));
@@ -145,13 +151,13 @@ async function saveNow(edit) {
     }
   }
   throw new Failure(412, t('too_many_writers'));
-}
+};
 
 /**
  * Three-way merge of one entry. `choices[key]` is 'mine' or 'theirs' where both changed.
  * A null side means that the entry is not there.
  */
-function merge(base, mine, theirs, choices) {
+const merge = (base, mine, theirs, choices) => {
   const merged = {};
   const clashes = [];
   for (const key of new Set([...Object.keys(theirs), ...Object.keys(mine)])) {
@@ -164,13 +170,13 @@ function merge(base, mine, theirs, choices) {
     if (value !== undefined) merged[key] = value;
   }
   return { merged, clashes };
-}
+};
 
 /**
  * The edit that turns the entry `base` of a list into `mine`; null for "not there". `also(config)` changes what hangs
  * on it and returns the names of the other lists it touched.
  */
-function entryEdit(list, base, mine, also) {
+const entryEdit = (list, base, mine, also) => {
   const id = list === 'aliases' ? 'alias' : 'name';
   return (config, choices) => {
     const entries = config[list];
@@ -190,21 +196,19 @@ function entryEdit(list, base, mine, also) {
     const touched = also?.(config) ?? [];
     return { changes: Object.fromEntries([list, ...touched].map(name => [name, config[name]])) };
   };
-}
+};
 
 /** Saves the change of one control (a switch, a tag), which is busy meanwhile. False: it was busy already. */
-async function quickSave(control, edit) {
+const quickSave = async (control, edit) => {
   if (state.busy.has(control)) return false;
-  state.busy.add(control);
-  schedule();
+  state.busy.add(control); // it is not disabled meanwhile: it would lose the focus
   try {
     await save(edit);
     return true;
   } finally {
     state.busy.delete(control);
-    schedule();
   }
-}
+};
 
 const upstreamOf = name => state.config?.upstreams.find(upstream => upstream.name === name);
 const aliasOf = name => state.config?.aliases.find(({ alias }) => alias === name);

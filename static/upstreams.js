@@ -4,14 +4,14 @@ const TAGS_FOLDED = 14;
 const TAGS_DRAWN_MAX = 400;
 const TAG_FILTER_FROM = 20;
 const OAUTH = {
-  anthropic_oauth: { label: 'Claude', provider: 'claude', base_url: 'https://api.anthropic.com', name: 'claude' },
-  codex_oauth: { label: 'Codex', provider: 'codex', base_url: 'https://chatgpt.com/backend-api', name: 'codex' },
+  anthropic_oauth: { label: 'Claude', provider: 'claude', base_url: 'https://api.anthropic.com' },
+  codex_oauth: { label: 'Codex', provider: 'codex', base_url: 'https://chatgpt.com/backend-api' },
 };
 const UPSTREAM_FIELDS = ['name', 'base_url', 'auth', 'enabled', 'anthropic_base_url', ...PROTOCOLS.map(({ flag }) => flag)];
 const unfolded = new Set(); // upstreams whose tags are all shown
 const tagFilters = {};
 
-function upstreamsView() {
+const upstreamsView = () => {
   const { upstreams } = state.config;
   if (!upstreams.length) {
     state.first ??= { ...upstreamDraft(), id: 'first', kind: 'upstream', problems: [] };
@@ -22,12 +22,12 @@ function upstreamsView() {
   return html`${top(html`<span class="soft still" aria-live="polite">${loading > 0 && t('still_loading', loading)}</span>`,
     button('fetch_models_again', { glyph: 'refresh', bare: true, look: '' }), button('add_upstream', { glyph: 'plus', look: 'primary' }))}
     ${div('cards', upstreams.map(upstreamCard))}`;
-}
+};
 
 const EXAMPLES = {
   lan: { name: 'local', base_url: 'http://192.168.1.10:8000' },
   anthropic: { name: 'anthropic', base_url: 'https://api.anthropic.com', support_chat_completions: false, support_anthropic_messages: true },
-  account: { name: 'claude', type: 'anthropic_oauth', base_url: OAUTH.anthropic_oauth.base_url },
+  account: { name: 'claude', type: 'anthropic_oauth' },
 };
 actions.example = ({ name }) => {
   const { draft } = state.first;
@@ -36,12 +36,12 @@ actions.example = ({ name }) => {
   byId('f-draft.base_url')?.focus();
 };
 
-function upstreamCard(upstream, at, { length }) {
+const upstreamCard = (upstream, at, { length }) => {
   const { name, auth, kind, base_url, anthropic_base_url } = upstream;
   const on = isOn(upstream);
   const oauth = isOauth(upstream);
   return html`<section class="card upstream ${!on && 'off'}" data-key="upstream-${name}" data-place="${at}" aria-label="${name}">
-    <div class="card-head">${length > 1 && html`<span class="grip" draggable="true" title="${t('drag_to_move')}">⠿</span>`}${toggle('toggle_upstream', { name, on, off: state.busy.has(`upstream ${name}`), label: t('enabled_x', name) })}<h2>${cut(name)}</h2>
+    <div class="card-head">${length > 1 && html`<span class="grip" draggable="true" title="${t('drag_to_move')}">⠿</span>`}${toggle('toggle_upstream', { name, on, label: t('enabled_x', name) })}<h2>${cut(name)}</h2>
       ${oauth ? badge(t('x_account', OAUTH[auth.type].label)) : kind && kind !== 'generic' && badge(kind)}${!on && badge(t('switched_off'), 'warn')}
       ${menu('upstream', name, [
         ['edit_upstream', 'settings', 'edit'],
@@ -57,12 +57,12 @@ function upstreamCard(upstream, at, { length }) {
     ${oauth && accountPart(upstream)}
     <div class="pills" role="group" aria-label="${t('protocols_of', name)}">${PROTOCOLS.map(({ flag, label }) => oauth
       ? html`<span class="pill" title="${t('fixed_on')}">${icon('check')}${label}</span>`
-      : toggle('toggle_protocol', { name, more: flag, on: upstream[flag] === true, text: label, off: state.busy.has(`${flag} ${name}`) }))}</div>
+      : toggle('toggle_protocol', { name, more: flag, on: upstream[flag] === true, text: label }))}</div>
     ${on && modelTags(upstream)}</section>`;
-}
+};
 
 /** The models of an upstream, each in one of three looks: enabled, available, conflict. */
-function tagsOf({ name }) {
+const tagsOf = ({ name }) => {
   const { models = [], loading, error } = state.fetched[name] ?? {};
   const { aliases } = state.config;
   const byName = new Map(aliases.map(alias => [alias.alias, alias]));
@@ -76,13 +76,13 @@ function tagsOf({ name }) {
   for (const [id, alias] of auto) tags.push({ id, alias, look: 'enabled', unlisted: !loading && !error });
   const order = tag => ['enabled', 'available', 'conflict'].indexOf(tag.look);
   return tags.sort((a, b) => order(a) - order(b));
-}
+};
 
-function modelTags(upstream) {
+const modelTags = upstream => {
   const { name } = upstream;
   const { error, loading } = state.fetched[name] ?? { loading: true };
   const tags = tagsOf(upstream);
-  if (loading && !tags.length) return html`<div class="tags" aria-busy="true" aria-label="${t('loading')}">${[6, 9, 7, 8].map(skeleton)}</div>`;
+  if (loading && !tags.length) return html`<div class="tags" aria-busy="true" aria-label="${t('loading')}">${[1, 2, 3, 4].map(skeleton)}</div>`;
   const words = tagFilters[name] ?? '';
   const found = tags.filter(({ id }) => id.toLowerCase().includes(words.toLowerCase()));
   const all = unfolded.has(name) || words;
@@ -95,17 +95,17 @@ function modelTags(upstream) {
       ${more > 0 ? all ? span('soft', t('filter_more', more)) : folding(t('n_more', more)) : !words && found.length > TAGS_FOLDED && folding(t('show_fewer'))}
       ${!found.length && !error && span('soft', t(words ? 'nothing_found' : 'none_listed'))}</div>`}
     ${tags.length > 0 && !tags.some(({ alias }) => alias) && hint(t('tags_hint'))}`;
-}
+};
 
-function modelTag(name, { id, look, alias, taken, unlisted }) {
+const modelTag = (name, { id, look, alias, taken, unlisted }) => {
   if (look === 'conflict') return conflictTag(taken);
   const label = t(alias ? 'tag_remove' : 'tag_add', id);
-  return button(alias ? 'delete_alias' : 'add_auto', { label: cut(id), name: alias ?? id, more: name, glyph: alias ? 'check' : 'plus', look: `tag ${look} ${unlisted ? 'unlisted' : ''}`, on: alias, off: state.busy.has(`tag ${name} ${id}`), attributes: html`data-key="tag-${id}" aria-label="${label}" title="${unlisted ? t('unlisted') : label}"` });
-}
-function conflictTag({ alias, upstream, target_model }) {
+  return button(alias ? 'delete_alias' : 'add_auto', { label: cut(id), name: alias ?? id, more: name, glyph: alias ? 'check' : 'plus', look: `tag ${look} ${unlisted ? 'unlisted' : ''}`, on: alias, attributes: html`data-key="tag-${id}" aria-label="${label}" title="${unlisted ? t('unlisted') : label}"` });
+};
+const conflictTag = ({ alias, upstream, target_model }) => {
   const reason = t('alias_taken', alias, upstream, target_model);
   return html`<span class="tag conflict" data-key="tag-${alias}" title="${reason}">${icon('warn')}${cut(alias)}${span('sr', ', ', reason)}</span>`;
-}
+};
 
 actions.unfold = ({ name }) => {
   if (!unfolded.delete(name)) unfolded.add(name);
@@ -166,33 +166,33 @@ actions.delete_upstream = async ({ name }) => {
 
 // The form
 
-function upstreamDraft(base) {
+const upstreamDraft = base => {
   const { name = '', auth, base_url = '', anthropic_base_url } = base ?? {};
   const draft = { type: auth?.type ?? 'api_key', name, base_url, api_key: '', drop_key: false, anthropic_base_url: anthropic_base_url ?? '', rest: restText(base, UPSTREAM_FIELDS), picked: [] };
   for (const { flag, id } of PROTOCOLS) draft[flag] = base ? base[flag] === true : id === 'chat';
   return { list: 'upstreams', base: clone(base), draft, untouched: JSON.stringify(draft) };
-}
+};
 actions.add_upstream = () => open('upstream', upstreamDraft());
 actions.edit_upstream = ({ name }) => open('upstream', upstreamDraft(upstreamOf(name)));
 views.upstream = dialog => modal(t(dialog.base ? 'edit_upstream' : 'add_upstream'), upstreamForm(dialog), t(dialog.base ? 'save' : 'add'), { look: 'wide' });
 
 /** The address that a request will go to: the rule that the gateway follows. */
-function callAddress(base, path) {
+const callAddress = (base, path) => {
   const bare = base.trim();
   let url;
   try { url = new URL(bare.replace(/#$/, '')); } catch { return ''; }
   const complete = bare.endsWith('#') || url.pathname.split('/').some(part => /^v\d+((alpha|beta)\d*)?$/.test(part));
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}${complete ? '' : '/v1'}/${path}`;
-}
+};
 
-function upstreamForm({ draft, base, test }) {
+const upstreamForm = ({ draft, base, test }) => {
   const oauth = draft.type !== 'api_key';
   const mask = base?.auth?.key;
   const moved = mask && draft.base_url.trim() !== base.base_url && !mask.startsWith('${') && !draft.api_key;
   const { id, path } = PROTOCOLS.find(({ flag }) => draft[flag]) ?? PROTOCOLS[0];
   const called = callAddress(id === 'messages' && draft.anthropic_base_url || draft.base_url, path);
-  return html`<div class="grid two">${field('name', { placeholder: 'local', ...(base && draft.name !== base.name && { hint: t('name_changes') }) })}
-      ${field('type', { label: 'access', options: [['api_key', t('by_key')], ...Object.entries(OAUTH).map(([id, { label }]) => [id, t('x_account', label)])] })}</div>
+  return html`${div('two', field('name', { placeholder: 'local', ...(base && draft.name !== base.name && { hint: t('name_changes') }) }),
+      field('type', { label: 'access', options: [['api_key', t('by_key')], ...Object.entries(OAUTH).map(([id, { label }]) => [id, t('x_account', label)])] }))}
     ${oauth ? hint(t('oauth_hint')) : html`
     ${field('base_url', { type: 'url', look: 'mono', placeholder: 'http://192.168.1.10:8000', ...(called && { hint: t('will_call', called) }) })}
     <div class="key-line">${field('api_key', { member: 'auth', secret: true, placeholder: draft.drop_key || !mask ? t('none') : mask, hint: t(moved ? 'key_moved' : draft.drop_key ? 'key_goes' : mask ? 'key_stays' : 'api_key_hint') })}
@@ -204,9 +204,9 @@ function upstreamForm({ draft, base, test }) {
     })}</fieldset>
     ${draft.support_anthropic_messages && field('anthropic_base_url', { type: 'url', look: 'mono' })}
     ${restField('kind, flags, headers, ca_file, proxy, timeouts, retry', '{"headers": {"x-team": "lab"}, "timeouts": {"idle": 600}}')}`}`;
-}
+};
 
-function testResult({ error, models = [], models_error }, { picked }) {
+const testResult = ({ error, models = [], models_error }, { picked }) => {
   if (error) return warned(error);
   const max = TAGS_DRAWN_MAX / 4;
   return html`${models_error ? warned(t('models_failed', models_error)) : p('ok', icon('check'), span('', t('test_found', t('n_models', models.length))))}
@@ -215,7 +215,7 @@ function testResult({ error, models = [], models_error }, { picked }) {
       const on = picked.includes(id);
       return taken ? conflictTag(taken) : button('pick', { label: cut(id), glyph: on ? 'check' : 'plus', look: `tag ${on ? 'enabled' : 'available'}`, name: id, on });
     })}${models.length > max && span('soft', t('n_more', models.length - max))}</div>`}`;
-}
+};
 
 actions.drop_key = (_, { draft }) => { draft.drop_key = !draft.drop_key; };
 actions.pick = ({ name }, { draft }) => {
@@ -227,7 +227,7 @@ actions.test = async (_, dialog) => {
   schedule();
   try {
     const { headers, ca_file, proxy, kind } = objectOf(draft, 'rest');
-    [dialog.test] = await ask('POST', 'api/upstream-models/test', { base_url: draft.base_url.trim(), api_key: keyToSend(draft, base), upstream: base?.name, anthropic_base_url: draft.anthropic_base_url.trim() || undefined, headers, ca_file, proxy, kind });
+    [dialog.test] = await ask('POST', 'upstream-models/test', { base_url: draft.base_url.trim(), api_key: keyToSend(draft, base), upstream: base?.name, anthropic_base_url: draft.anthropic_base_url.trim() || undefined, headers, ca_file, proxy, kind });
     const { protocols = {} } = dialog.test;
     if (Object.values(protocols).some(({ speaks }) => speaks === true)) for (const { id, flag } of PROTOCOLS) draft[flag] = protocols[id]?.speaks ?? draft[flag];
   } catch (failure) {
@@ -242,7 +242,7 @@ const keyToSend = ({ api_key, drop_key }, base) => api_key.trim() || (drop_key ?
 submits.upstream = async ({ draft, base, test }) => {
   const oauth = draft.type !== 'api_key';
   const name = needed(draft, 'name');
-  if (name !== base?.name && upstreamOf(name)) throw new Mistake('name', t('name_taken', name));
+  if (name !== base?.name && upstreamOf(name)) throw mistake('name', t('name_taken', name));
   const mine = { ...objectOf(draft, 'rest'), name, base_url: oauth ? OAUTH[draft.type].base_url : needed(draft, 'base_url') };
   mine.auth = oauth ? { type: draft.type } : { ...(base?.auth?.type === 'api_key' && clone(base.auth)), type: 'api_key', key: keyToSend(draft, base) };
   mine.enabled = base?.enabled ?? true;

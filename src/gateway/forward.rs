@@ -136,6 +136,7 @@ impl Forward<'_> {
         let route = self.resolve(&model, trace)?;
         let to = match self.way(route) {
             Way::Verbatim => {
+                self.check_continuation(route, &object)?;
                 let (model, all);
                 let edits = if self.companion || route.params.is_empty() {
                     model = route.model_edit();

@@ -59,7 +59,8 @@ impl Page {
             hash(&script)
         );
         // The script comes last: nothing is searched for inside it.
-        let body = without_margins(index)
+        let body = String::from_utf8(markup(index.trim().as_bytes()))
+            .expect("whole characters were kept or left out")
             .replacen("{icon}", &address_of(icon), 1)
             .replacen("{style}", &style, 1)
             .replacen("{script}", &script, 1);
@@ -148,7 +149,7 @@ fn squeezed_style(source: &str) -> String {
 
 /// Scripts without comments, and without the blanks, line ends and last commas and semicolons that part nothing; constants
 /// that follow each other are declared together. Every byte of strings, templates and regular expressions stays, except the
-/// margins inside `html` templates: markup reads them as one blank. Of the sources it asks that every statement ends with
+/// margins inside `html` templates and quotes that their markup does not need. Of the sources it asks that every statement ends with
 /// its semicolon or brace, that none is empty, and that no list ends with a hole.
 fn squeezed_script(source: &str) -> String {
     let bytes = source.as_bytes();
@@ -172,12 +173,17 @@ fn squeezed_script(source: &str) -> String {
             }
             template = open.pop().and_then(|block| block.template);
         }
-        if let Some(markup) = template {
+        if let Some(is_markup) = template {
             at = end_of(bytes, at, b'`');
             if bytes[at - 1] == b'{' {
-                open.push(Block::of_template(markup));
+                open.push(Block::of_template(is_markup));
             }
-            push_template(&mut out, &bytes[from..at], markup);
+            let piece = &bytes[from..at];
+            out.extend(if is_markup {
+                markup(piece)
+            } else {
+                piece.to_vec()
+            });
             continue;
         }
         let block = open.last_mut().expect("the script's own");
@@ -259,19 +265,42 @@ fn joint(gap: &[u8], last: u8, next: Option<&u8>) -> Option<u8> {
     (parts || joins).then_some(b' ')
 }
 
-/// A piece of a template. In markup a line end and the blanks around it become one line end.
-fn push_template(out: &mut Vec<u8>, piece: &[u8], markup: bool) {
-    if !markup {
-        return out.extend_from_slice(piece);
-    }
-    for (n, line) in piece.split(|byte| *byte == b'\n').enumerate() {
+/// Markup without line ends and the blanks around them, and without the quotes that are not needed.
+fn markup(source: &[u8]) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(source.len());
+    for (n, line) in source.split(|byte| *byte == b'\n').enumerate() {
         let line = if n > 0 { line.trim_ascii_start() } else { line };
-        if n > 0 && out.last() != Some(&b'\n') {
-            out.truncate(out.trim_ascii_end().len());
-            out.push(b'\n');
+        if n > 0 {
+            lines.truncate(lines.trim_ascii_end().len());
         }
-        out.extend_from_slice(line);
+        lines.extend_from_slice(line);
     }
+    without_quotes(&lines)
+}
+
+/// Markup whose attributes stand bare where their values are one word, and a blank or the end of the tag follows.
+fn without_quotes(markup: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(markup.len());
+    let mut rest = markup;
+    while let Some(at) = rest.windows(2).position(|pair| pair == b"=\"") {
+        let (before, value) = rest.split_at(at + 2);
+        let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+        let end = value.iter().position(|byte| !word(byte));
+        let bare = end.filter(|end| *end > 0 && matches!(value[*end..], [b'"', b' ' | b'>', ..]));
+        out.extend_from_slice(&before[..at + 1]);
+        match bare {
+            Some(end) => {
+                out.extend_from_slice(&value[..end]);
+                rest = &value[end + 1..];
+            }
+            None => {
+                out.push(b'"');
+                rest = value;
+            }
+        }
+    }
+    out.extend_from_slice(rest);
+    out
 }
 
 /// Where the literal ends that `at` is inside of: after its closing mark, or after `${` in a template.
@@ -341,10 +370,10 @@ mod tests {
     fn the_document_is_small_and_whole() {
         let body = page().body;
         assert!(body.len() < BYTES_MAX, "{} bytes", body.len());
-        for placeholder in ["{icon}\"", "{style}<", "{script}<"] {
+        for placeholder in ["{icon}", "{style}<", "{script}<"] {
             assert!(!body.contains(placeholder), "{placeholder}");
         }
-        assert!(body.is_char_boundary(body.len()) && body.ends_with("</html>\n"));
+        assert!(body.is_char_boundary(body.len()) && body.ends_with("</html>"));
     }
 
     #[test]
@@ -352,7 +381,7 @@ mod tests {
         let Page { body, policy, .. } = page();
         for (open, close, directive) in [
             ("<style>", "</style>", "style-src"),
-            ("<script type=\"module\">", "</script>", "script-src"),
+            ("<script type=module>", "</script>", "script-src"),
         ] {
             let (_, rest) = body.split_once(open).expect("the tag");
             let (inside, _) = rest.split_once(close).expect("its end");
@@ -415,13 +444,31 @@ mod tests {
                 "for (const a of b) c(a);\nconst d = `${ () => { const e = 1; const f = 2; } }`;\n",
                 "for(const a of b)c(a);const d=`${()=>{const e=1,f=2}}`;\n",
             ),
-            ("html`<p>\n    ${ a }\n  \n  <b>`", "html`<p>\n${a}\n<b>`\n"),
+            (
+                "html`<p a=\"b-c\" d=\"${ e }\">\n    ${ a }\n  \n  <b f=\"g\"/>`",
+                "html`<p a=b-c d=\"${e}\">${a}<b f=\"g\"/>`\n",
+            ),
             (
                 "x = `a\n  // b\n    c ${ d }\n  e`",
                 "x=`a\n  // b\n    c ${d}\n  e`\n",
             ),
         ] {
             assert_eq!(squeezed_script(loose), tight);
+        }
+    }
+
+    #[test]
+    fn quotes_stay_where_they_are_needed() {
+        for (loose, tight) in [
+            ("<a b=\"c\" d=\"e-1\">", "<a b=c d=e-1>"),
+            (
+                "<a b=\"\" c=\"d e\" f=\"/g\">",
+                "<a b=\"\" c=\"d e\" f=\"/g\">",
+            ),
+            ("<a b=\"c\"/><d e=\"f\"", "<a b=\"c\"/><d e=\"f\""),
+        ] {
+            let squeezed = without_quotes(loose.as_bytes());
+            assert_eq!(String::from_utf8(squeezed).expect("text"), tight);
         }
     }
 

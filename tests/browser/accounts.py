@@ -18,7 +18,7 @@ from playwright.sync_api import expect
 
 import stage
 import webui
-from webui import keys, tab_to, until
+from webui import keys, tab_to
 
 FAKE = os.environ.get("FAKE_SIDECAR", os.path.join(stage.ROOT, "target", "debug", "examples", "fake-cliproxyapi"))
 PORTS = (54545, 1455)
@@ -53,9 +53,7 @@ HELD = {}
 
 def hold_ports():
     """Takes the ports that logins end on, so that no page loads there, as on any machine but the gateway's own."""
-    deadline = time.time() + 30
-    while len(HELD) < len(PORTS):
-        port = PORTS[len(HELD)]
+    for port in set(PORTS) - set(HELD):
         taken = socket.socket()
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -64,9 +62,7 @@ def hold_ports():
             HELD[port] = taken
             threading.Thread(target=hang_up, args=(taken,), daemon=True).start()
         except OSError:
-            taken.close()
-            assert time.time() < deadline, "another program has port %d" % port
-            time.sleep(0.1)
+            taken.close()  # another run of these tests has it, which does as well
 
 
 def hang_up(taken):
@@ -93,7 +89,7 @@ def free_port():
 class Bed:
     """A gateway with two account upstreams and a sidecar to be; afterwards nothing secret may have been near the page."""
 
-    def __init__(self, room, beside=False, accounts=(), missing=False, **knobs):
+    def __init__(self, room, beside=False, accounts=(), missing=False, upstreams=("my claude", "codex"), **knobs):
         self.room = room
         self.folder = tempfile.mkdtemp(prefix="llm-wrapper-accounts-")
         self.program = os.path.join(self.folder, "sidecar.sh")
@@ -102,7 +98,7 @@ class Bed:
         self.text = "#!/bin/sh\n%sexec '%s' \"$@\"\n" % ("".join("export %s='%s'\n" % pair for pair in knobs.items()), FAKE)
         if not missing:
             self.install()
-        upstreams = [{"name": "my claude", "auth": {"type": "anthropic_oauth"}}, {"name": "codex", "auth": {"type": "codex_oauth"}}]
+        upstreams = [{"name": name, "auth": {"type": "codex_oauth" if name == "codex" else "anthropic_oauth"}} for name in upstreams]
         self.gateway = room.gateway({"upstreams": upstreams, "cli_proxy_api_endpoint": "http://127.0.0.1:%d" % free_port(), "cli_proxy_api": {"binary": self.program}})
         self.files = os.path.join(self.gateway.room, "data", "cli-proxy-api")
         for kind, email in accounts:
@@ -129,7 +125,10 @@ class Bed:
         return json.loads(self.gateway.ask("/api/cli-proxy-api/status"))
 
     def ready(self):
-        until(lambda: self.status()["sidecar"]["state"] == "ready", "the sidecar is not ready")
+        deadline = time.time() + 20
+        while self.status()["sidecar"]["state"] != "ready":
+            assert time.time() < deadline, "the sidecar is not ready"
+            time.sleep(0.05)
 
     def recorded(self, path):
         with open(os.path.join(self.folder, "record"), encoding="utf-8") as file:
@@ -155,6 +154,14 @@ class Bed:
             assert not found, (secret, found)
 
 
+def until(page, check, what, seconds=20):
+    """Waits while the page goes on: what it asks and hears is passed on by this very thread."""
+    deadline = time.time() + seconds
+    while not check():
+        assert time.time() < deadline, what
+        page.wait_for_timeout(50)
+
+
 def card_of(page, name="my claude"):
     return page.get_by_role("region", name=name, exact=True)
 
@@ -167,7 +174,7 @@ def agree(page):
     popup = opened.value
     popup.on("requestfailed", lambda request: failed.append(request.url))
     popup.get_by_role("link", name="Agree").click()
-    until(lambda: any(url.startswith("http://localhost:") for url in failed), "the page at localhost loaded, or nothing was asked")
+    until(popup, lambda: any(url.startswith("http://localhost:") for url in failed), "the page at localhost loaded, or nothing was asked")
     popup.close()
     return next(url for url in failed if url.startswith("http://localhost:"))
 
@@ -253,6 +260,26 @@ def an_account_comes_shows_what_it_has_and_goes(room):
     bed.check_secrets(page)
 
 
+def the_first_account_begins_with_nothing(room):
+    bed = Bed(room, upstreams=())
+    page = bed.tab()
+    page.get_by_role("button", name="Claude or Codex account").click()
+    page.get_by_role("button", name="Add upstream").click()
+    dialog = page.locator("dialog[open]")
+    expect(dialog).to_contain_text("Log in: claude")
+    dialog.get_by_label("Paste the whole address").fill(agree(page))
+    dialog.get_by_role("button", name="Finish login").click()
+    card = card_of(page, "claude")
+    expect(card).to_contain_text("alice@example.com")
+    expect(card.locator("meter")).to_have_count(3)
+    tag = card.locator(".tag").filter(has_text="claude-sonnet-5")
+    tag.click()
+    expect(card.locator(".tag.enabled")).to_contain_text("claude-sonnet-5")
+    answer = bed.gateway.ask("/v1/chat/completions", {"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "hi"}]})
+    assert json.loads(answer)["choices"][0]["message"]["content"] == "Grüße vom Fake", answer
+    bed.check_secrets(page)
+
+
 def each_account_shows_its_own_quota(room):
     bed = Bed(room, accounts=[("codex", "a@b.c"), ("claude", "x@y.z"), ("claude", "\"><img src=x onerror=window.hacked=1>")])
     page = bed.tab()
@@ -283,14 +310,14 @@ def a_login_that_is_left_is_over(room):
     expect(dialog).to_have_count(0)
     expect(page.locator("#toasts")).to_contain_text("The login was cancelled")
     expect(button).to_be_focused()
-    until(lambda: bed.recorded("/v0/management/oauth-session"), "the sidecar was not told")
+    until(page, lambda: bed.recorded("/v0/management/oauth-session"), "the sidecar was not told")
     answer = bed.gateway.ask("/api/cli-proxy-api/complete-login/my%20claude", {"callback_url": "http://localhost:54545/callback?code=a&state=" + state})
     assert "cancelled" in answer, answer
     # Left before the gateway had answered: it is taken back as well.
     page.route("**/api/cli-proxy-api/login/*", lambda route: (time.sleep(0.5), route.continue_()))
     button.click()
     dialog.get_by_role("button", name="Cancel").click()
-    until(lambda: len(bed.recorded("/v0/management/oauth-session")) == 2, "the second was not taken back")
+    until(page, lambda: len(bed.recorded("/v0/management/oauth-session")) == 2, "the second was not taken back")
     expect(card).to_contain_text("No account is logged in")
 
 
@@ -406,8 +433,8 @@ def on_the_gateways_own_machine_it_finishes_by_itself(room):
     page = bed.tab()
     card = card_of(page, "codex")
     dialog = page.locator("dialog[open]")
-    deadline = time.time() + 30
-    while True:  # another program's login may have the port for a moment
+    deadline = time.time() + 120
+    while True:  # another run of these tests may have the port
         card.get_by_role("button", name="Log in to Codex").click()
         expect(dialog.get_by_role("link", name="Open the login page")).to_be_visible()
         if dialog.get_by_text("finishes by itself").count():
@@ -481,7 +508,7 @@ def axe_finds_nothing_serious(room):
     assert not found, found
 
 
-TESTS = [an_account_comes_shows_what_it_has_and_goes, each_account_shows_its_own_quota, a_login_that_is_left_is_over, a_login_that_expired_says_so_and_starts_again,
+TESTS = [an_account_comes_shows_what_it_has_and_goes, the_first_account_begins_with_nothing, each_account_shows_its_own_quota, a_login_that_is_left_is_over, a_login_that_expired_says_so_and_starts_again,
          a_refused_exchange_is_told_in_words, a_missing_program_says_what_to_install_and_is_found_afterwards, a_crash_is_shown_with_its_reason_and_passes,
          the_gateway_forgets_a_login_with_its_end, the_keyboard_alone_is_enough, in_chinese_and_on_a_phone, axe_finds_nothing_serious, on_the_gateways_own_machine_it_finishes_by_itself]
 

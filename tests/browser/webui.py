@@ -299,6 +299,138 @@ def deleting_an_upstream_says_what_goes(room):
     assert [item["alias"] for item in gateway.read()["aliases"]] == ["all-one"]
 
 
+def cards_are_dragged_and_moved(room):
+    config = two(room.base)
+    config["upstreams"].append(entry("three", room.base, "anthropic"))
+    gateway = room.gateway(config)
+    page = room.tab(gateway, "upstreams", theme="dark")
+    order = lambda: [item["name"] for item in gateway.read()["upstreams"]]
+    card = lambda name: page.get_by_role("region", name=name, exact=True)
+    card("three").locator(".grip").drag_to(card("one").locator("h2"))
+    until(lambda: order() == ["three", "one", "two"], "the card was not moved up")
+    card("three").locator(".grip").drag_to(card("two").locator("h2"))
+    until(lambda: order() == ["one", "two", "three"], "the card was not moved down")
+    expect(page.locator(".card.upstream h2")).to_have_text(["one", "two", "three"])
+    page.get_by_role("button", name="Actions for one").focus()
+    keys(page, "Enter")
+    expect(page.locator(".menu:popover-open button").first).to_be_focused()
+    assert page.locator(".menu:popover-open").get_by_role("button", name="Move up").count() == 0, "the first goes no further up"
+    page.locator(".menu:popover-open").get_by_role("button", name="Move down").press("Enter")
+    until(lambda: order() == ["two", "one", "three"], "the menu did not move it")
+
+
+def an_upstream_comes_changes_and_goes_by_mouse(room):
+    gateway = room.gateway(two(room.base))
+    page = room.tab(gateway, "upstreams", theme="dark")
+    page.get_by_role("button", name="Add upstream").click()
+    form = page.locator("dialog[open]")
+    form.get_by_label("Address", exact=True).fill(room.base + "/all")
+    form.get_by_label("Name", exact=True).fill("mouse")
+    form.get_by_role("button", name="Test", exact=True).click()
+    form.locator(".tag").filter(has_text="all-two").click()
+    form.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator("dialog")).to_have_count(0)
+    added = of(gateway.read()["upstreams"], name="mouse")
+    assert added["support_responses"] and added["support_anthropic_messages"] and added["auth"]["key"] is None, added
+    assert of(gateway.read()["aliases"], alias="all-two")["max_model_len"] == 32768
+    page.get_by_role("button", name="Actions for mouse").click()
+    menu = page.locator(".menu:popover-open")
+    box, opener = menu.bounding_box(), page.get_by_role("button", name="Actions for mouse").bounding_box()
+    assert abs(box["x"] + box["width"] - opener["x"] - opener["width"]) < 8, (box, opener)
+    menu.get_by_role("button", name="Edit", exact=True).click()
+    form.get_by_label("Messages", exact=False).first.uncheck()
+    page.mouse.click(5, 5)  # beside the dialog: it asks, for something was changed
+    page.get_by_role("button", name="Cancel").last.click()
+    form.get_by_role("button", name="Save").click()
+    expect(page.locator("dialog")).to_have_count(0)
+    assert of(gateway.read()["upstreams"], name="mouse")["support_anthropic_messages"] is False
+    page.get_by_role("button", name="Actions for mouse").click()
+    menu.get_by_role("button", name="Delete").click()
+    page.locator("dialog[open]").get_by_role("button", name="Delete").click()
+    expect(page.locator(".card.upstream")).to_have_count(2)
+
+
+def everything_by_keyboard_in_chinese(room):
+    gateway = room.gateway(two(room.base))
+    page = room.tab(gateway, "upstreams", lang="zh", theme="dark")
+    card, form = page.get_by_role("region", name="one", exact=True), page.locator("dialog[open]")
+
+    def press(target, *names):
+        tab_to(page, target)
+        keys(page, *names)
+
+    # Upstreams: a switch and a tag keep the focus that they had.
+    pill = card.get_by_role("switch", name="Responses")
+    press(pill, "Space")
+    expect(pill).to_have_attribute("aria-checked", "true")
+    expect(pill).to_be_focused()
+    tag = card.locator(".tag").filter(has_text="deepseek-v3.2")
+    press(tag, "Enter")
+    expect(tag).to_have_class(re.compile("enabled"))
+    page.locator(".tag.enabled:focus").wait_for()
+    keys(page, "Enter")
+    expect(tag).to_have_class(re.compile("available"))
+    press(page.get_by_role("button", name="撤销"), "Enter")
+    expect(tag).to_have_class(re.compile("enabled"))
+    # Models: one is made, changed, connected, deleted.
+    page.goto(gateway.url + "#/models")
+    press(page.get_by_role("button", name="新建别名"), "Enter")
+    page.keyboard.type("键盘")
+    press(form.get_by_label("目标模型"))
+    page.keyboard.type("glm-4.6")
+    keys(page, "Enter")
+    expect(page.locator("dialog")).to_have_count(0)
+    press(page.get_by_role("button", name="编辑 键盘"), "Enter")
+    press(form.get_by_role("button", name="添加参数"), "Enter")
+    page.keyboard.type("seed")
+    press(form.locator(".param").get_by_label("值"))
+    page.keyboard.type("7")
+    press(form.get_by_role("button", name="保存"), "Enter")
+    expect(page.locator("dialog")).to_have_count(0)
+    assert of(gateway.read()["aliases"], alias="键盘")["param_overrides"] == [{"key": "seed", "value": 7, "mode": "default"}]
+    press(page.get_by_role("button", name="键盘 的操作"), "Enter", "ArrowDown", "Enter")
+    press(form.get_by_role("button", name="curl"), "Space")
+    expect(form.locator("#snippet")).to_contain_text("键盘")
+    keys(page, "Escape")
+    expect(page.get_by_role("button", name="键盘 的操作")).to_be_focused()
+    keys(page, "Enter", "ArrowUp", "Enter")
+    expect(form).to_contain_text("删除“键盘”？")
+    keys(page, "Enter")
+    expect(page.locator(".row.model").filter(has_text="键盘")).to_have_count(0)
+    # Keys, play, requests, settings.
+    page.goto(gateway.url + "#/keys")
+    press(page.get_by_role("button", name="新建密钥").first, "Enter")
+    page.keyboard.type("手机")
+    press(form.get_by_label("随机生成密钥"), "Space")
+    press(form.get_by_label("自定义密钥"))
+    page.keyboard.type("sk-typed-by-hand-0123456789")
+    keys(page, "Enter")
+    expect(page.locator("#shown-key")).to_have_text("sk-typed-by-hand-0123456789")
+    press(page.get_by_role("button", name="已保存"), "Space")
+    page.goto(gateway.url + "#/play/all-one")
+    press(page.get_by_role("button", name="发送"), "Enter")
+    expect(page.locator(".said")).to_contain_text("wörld")
+    press(page.get_by_role("link", name="查看此请求"), "Enter")
+    expect(page.locator(".record.opened .pane")).to_have_count(4)
+    press(page.get_by_role("button", name="仅失败"), "Space")
+    expect(page.locator(".empty")).to_be_visible()
+    press(page.get_by_role("button", name="显示全部"), "Enter")
+    expect(page.locator(".record")).to_have_count(1)
+    page.goto(gateway.url + "#/settings")
+    press(page.get_by_label("自动"), "ArrowDown")
+    until(lambda: page.evaluate("document.documentElement.dataset.theme") == "light", "the theme was not chosen")
+    press(page.get_by_role("switch", name="协议转换"), "Space")
+    until(lambda: gateway.read()["allow_protocol_conversion"] is False, "the switch did nothing")
+    press(page.get_by_role("button", name="更改"), "Enter")
+    page.keyboard.type("short")
+    keys(page, "Enter")
+    expect(form.locator(".form-error")).to_contain_text("至少 12 个字符")
+    keys(page, "Escape")
+    expect(form.last).to_contain_text("不保存就离开？")
+    keys(page, "Enter")
+    expect(page.locator("dialog")).to_have_count(0)
+
+
 # ------------------------------------------------------------------------------------------------ aliases
 def an_alias_keeps_the_types_of_its_values(room):
     gateway = room.gateway(two(room.base))
@@ -935,6 +1067,7 @@ def the_served_script_means_what_its_sources_say(room):
 
 TESTS = [login_by_address_and_by_key, a_stranger_sees_the_page_and_no_data, the_first_upstream_by_keyboard, a_test_tells_the_protocols_and_what_is_wrong,
          switches_tags_and_undo_by_mouse, a_taken_name_is_a_conflict, editing_keeps_what_it_does_not_show, deleting_an_upstream_says_what_goes,
+         cards_are_dragged_and_moved, an_upstream_comes_changes_and_goes_by_mouse, everything_by_keyboard_in_chinese,
          an_alias_keeps_the_types_of_its_values, editing_an_auto_alias_keeps_its_source_only_if_it_stays_the_same, the_filter_finds_and_the_keyboard_gets_there,
          a_key_is_shown_once, a_request_is_seen_live_and_opens_to_four_sides, the_playground_speaks_all_three_protocols, the_playground_offers_a_tool_and_can_stop,
          theme_and_language_are_kept, a_broken_file_is_told_with_its_path, two_tabs_save_at_once, the_server_goes_away_and_comes_back, below_a_path_of_a_proxy,

@@ -399,6 +399,25 @@ fn a_request_to_an_account_is_recorded_and_counted_like_any_other() {
 }
 
 #[test]
+fn a_codex_account_keeps_no_responses_and_a_client_that_counts_on_it_is_told() {
+    let bed = Bed::with_accounts(&[]);
+    let body = r#"{"model":"gpt","input":"and now?","previous_response_id":"resp_1"}"#;
+    let reply = bed.gateway.post(RESPONSES, body).expect(400);
+    assert_eq!(
+        reply.json()["error"]["code"],
+        json!("previous_response_not_found")
+    );
+    assert!(
+        reply
+            .error_message()
+            .contains("send the whole conversation")
+    );
+    assert!(bed.asked().is_empty(), "nothing was sent");
+    let body = r#"{"model":"gpt","input":"hi","previous_response_id":null}"#;
+    bed.gateway.post(RESPONSES, body).expect(200);
+}
+
+#[test]
 fn the_sidecar_and_its_accounts_are_in_the_metrics() {
     let bed = Bed::with_accounts(&[]);
     add_account(&bed.gateway.dir.0, "claude", "g@h.i");
@@ -560,6 +579,27 @@ fn a_sidecar_of_someone_else_that_refuses_our_key_says_so_in_its_status() {
         path.starts_with("/v0/management")
     });
     assert_eq!(tries.count(), 1, "five would be a ban");
+}
+
+#[test]
+fn a_sidecar_of_someone_else_that_is_not_there_is_an_upstream_that_cannot_be_reached() {
+    let port = free_port();
+    let gateway = Gateway::build()
+        .config(format!(
+            "cli_proxy_api_endpoint: http://127.0.0.1:{port}\ncli_proxy_api: {{manage: never, api_key: k, management_key: m}}\n\
+             admin_key: {ADMIN_KEY}\n{UPSTREAMS}{ALIASES}"
+        ))
+        .start();
+    for (path, body) in questions("sonnet", false) {
+        let reply = gateway.post(path, &body).expect(502);
+        let message = reply.error_message();
+        assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
+    }
+    let status = gateway.admin("GET", "/api/cli-proxy-api/status", "");
+    let status = status.expect(200).json();
+    assert_eq!(status["sidecar"]["state"], json!("external"));
+    let error = status["error"].as_str().expect("what is wrong");
+    assert!(error.contains(&format!("127.0.0.1:{port}")), "{error}");
 }
 
 #[test]
