@@ -128,7 +128,6 @@ on('copy', event => {
 addEventListener('beforeunload', event => {
   if ([state.first, ...state.dialogs].some(dialog => dialog && isChanged(dialog))) event.preventDefault();
 });
-on('visibilitychange', schedule);
 
 const route = event => {
   if (event) enter(); // a key pasted into the address of an open page

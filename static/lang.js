@@ -92,8 +92,8 @@ stray|Upstream is gone|上游已不存在
 switched_off|off|已停用
 n_params|{} parameter~{} parameters|{} 个参数
 strict|strict|严格
-auto|auto|自动
-manual|manual|手动
+auto|自动
+manual|手动
 try|try|试用
 try_x|Try {}|试用 {}
 start_title|Where are your models?|您的模型在哪里？

@@ -19,7 +19,7 @@ const upstreamsView = () => {
       <form novalidate autocomplete="off">${within(state.first, first => [upstreamForm(first), formEnd(t('add_upstream'))])}</form></section>`;
   }
   const loading = upstreams.filter(({ name }) => state.fetched[name]?.loading).length;
-  return html`${top(html`<span class="soft still" aria-live="polite">${loading > 0 && t('still_loading', loading)}</span>`,
+  return html`${top(html`<span class="soft" aria-live="polite">${loading > 0 && t('still_loading', loading)}</span>`,
     button('fetch_models_again', { glyph: 'refresh', bare: true, look: '' }), button('add_upstream', { glyph: 'plus', look: 'primary' }))}
     ${div('cards', upstreams.map(upstreamCard))}`;
 };

@@ -149,8 +149,8 @@ fn squeezed_style(source: &str) -> String {
 
 /// Scripts without comments, and without the blanks, line ends and last commas and semicolons that part nothing; constants
 /// that follow each other are declared together. Every byte of strings, templates and regular expressions stays, except the
-/// margins inside `html` templates and quotes that their markup does not need. Of the sources it asks that every statement ends with
-/// its semicolon or brace, that none is empty, and that no list ends with a hole.
+/// margins inside `html` templates and quotes that their markup does not need. Of the sources it asks that every statement
+/// ends with its semicolon or brace, that none is empty, and that no list ends with a hole.
 fn squeezed_script(source: &str) -> String {
     let bytes = source.as_bytes();
     let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
@@ -172,6 +172,9 @@ fn squeezed_script(source: &str) -> String {
                 out.pop();
             }
             template = open.pop().and_then(|block| block.template);
+            if open.is_empty() {
+                open.push(Block::default()); // one brace too many: the browser will tell
+            }
         }
         if let Some(is_markup) = template {
             at = end_of(bytes, at, b'`');
@@ -195,7 +198,7 @@ fn squeezed_script(source: &str) -> String {
             }
             b'{' => open.push(Block::default()),
             b'(' | b'[' => block.brackets += 1,
-            b')' | b']' => block.brackets -= 1,
+            b')' | b']' => block.brackets = block.brackets.saturating_sub(1),
             b'c' if block.brackets == 0 && matches!(last, b';' | b'{' | b'}') => {
                 block.constant = bytes[from..].starts_with(b"const ");
             }
@@ -318,7 +321,7 @@ fn end_of(bytes: &[u8], mut at: usize, mark: u8) -> usize {
             _ => {}
         }
     }
-    at
+    bytes.len()
 }
 
 /// Answers a request for the page.
@@ -454,6 +457,22 @@ mod tests {
             ),
         ] {
             assert_eq!(squeezed_script(loose), tight);
+        }
+    }
+
+    #[test]
+    fn a_script_in_the_middle_of_being_edited_is_still_a_page() {
+        for broken in [
+            "a }",
+            "b))",
+            "`c ${",
+            "'d\\",
+            "html`<e f=\"",
+            "/* g",
+            "/h[",
+            "}}`",
+        ] {
+            assert!(squeezed_script(broken).ends_with('\n'), "{broken}");
         }
     }
 

@@ -12,6 +12,7 @@ import time
 import traceback
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 
 from playwright.sync_api import expect, sync_playwright
@@ -932,7 +933,9 @@ def reduced_motion_stands_still(room):
 def axe_finds_nothing_serious(room):
     with open(AXE, encoding="utf-8") as file:
         axe = file.read()
-    gateway = room.gateway(stage.crowd(room.base))
+    config = stage.crowd(room.base)
+    del config["aliases"][24:]  # the others look like these
+    gateway = room.gateway(config)
     gateway.ask("/v1/messages", {"model": "qwen", "max_tokens": 9, "top_k": 5, "messages": [{"role": "user", "content": "hi"}]})
     gateway.ask("/v1/chat/completions", {"model": "fails", "messages": []})
     empty = room.gateway()
@@ -1005,8 +1008,12 @@ def pasted_lines_run(room):
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"], "HOME": gateway.room, "PYTHONIOENCODING": "utf-8", "NO_PROXY": "*"})
         assert done.returncode == 0 and "wörld" in done.stdout, (client, text, done.stdout, done.stderr)
 
-    for client in ("curl", "OpenAI Python", "Anthropic Python"):
-        run(client, lines(hostile, client))
+    def run_all(texts):
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(run, *zip(*texts)))
+
+    clients = ("curl", "OpenAI Python", "Anthropic Python")
+    run_all([(client, lines(hostile, client)) for client in clients])
     # With a key: while it is being made it stands in the lines, later its name does.
     page.goto(gateway.url + "#/keys")
     page.get_by_role("button", name="New key").first.click()
@@ -1015,10 +1022,9 @@ def pasted_lines_run(room):
     page.wait_for_selector("#shown-key")
     secret = page.locator("#shown-key").inner_text()
     page.goto(gateway.url + "#/models")
-    for client in ("curl", "OpenAI Python", "Anthropic Python"):
-        text = lines("qwen", client)
-        assert secret in text
-        run(client, text)
+    texts = [(client, lines("qwen", client)) for client in clients]
+    assert all(secret in text for _, text in texts)
+    run_all(texts)
     page.reload()
     page.wait_for_selector(".row.model")
     text = lines("qwen", "curl")
