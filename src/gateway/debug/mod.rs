@@ -31,9 +31,8 @@ pub const RECORDS_MAX: usize = 64;
 pub const SIDE_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of all records of the ring, and again of all records of running requests.
 pub const ALL_BYTES_MAX: usize = 4 << 20;
-/// A buffer larger than this is not used again.
-const RECYCLED_BYTES_MAX: usize = 4096;
-/// Records for reuse on each thread.
+/// Records for reuse on each thread, with the memory they own: musl's allocator maps and unmaps pages for each text of a stream.
+/// At most 1 MB.
 const SPARES_MAX: usize = 8;
 /// Bytes of a request's target that are kept.
 const TARGET_BYTES_MAX: usize = 2048;
@@ -116,9 +115,6 @@ impl Tape {
     }
 
     fn clear(&mut self) {
-        if self.bytes.capacity() > RECYCLED_BYTES_MAX {
-            self.bytes = Vec::new();
-        }
         self.bytes.clear();
         (self.total, self.cut) = (0, false);
     }
