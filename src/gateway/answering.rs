@@ -29,7 +29,7 @@ use tokio::time::Instant;
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A whole answer that has to be converted is no larger than this.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// What a first event takes beside twice the bytes it was made of.
+/// What a first event takes beside the bytes it was made of.
 const EVENT_BYTES: usize = 512;
 /// After the last event an upstream may take this long to end its body, so that its connection can be used again.
 const BODY_END: Duration = Duration::from_secs(1);
@@ -192,6 +192,12 @@ impl Forward<'_> {
             keeping,
         } = &mut *streaming;
         let idle = body.idle();
+        // Each event of a Responses stream repeats its name and its place.
+        let growth = if self.protocol == Protocol::Responses {
+            2
+        } else {
+            1
+        };
         // Owns memory from a read to the write of what came of it, not while the upstream is silent.
         let mut out = Buffer::new();
         let mut share = Share::default();
@@ -206,7 +212,7 @@ impl Forward<'_> {
                     let piece = body.poll_piece(cx, |piece| {
                         let data = piece.data();
                         trace.hears(data);
-                        out.spare(data.len() * 2 + EVENT_BYTES);
+                        out.spare(data.len() * growth + EVENT_BYTES);
                         let mut fed = Ok(());
                         out.append_with(|out| {
                             fed = translator.feed(data, out);

@@ -120,8 +120,8 @@ impl Forward<'_> {
             trace.streams();
             self.app.metrics.opened(Gauge::Streams)
         });
-        // Boxed: what the way there needs is not held for the hour a stream may last.
-        match Box::pin(self.answered(exchange, trace, conversion)).await? {
+        // Not boxed: it is no larger than what a verbatim request needs in its place, and a box of that size is a page of its own.
+        match self.answered(exchange, trace, conversion).await? {
             Some(streaming) => self.stream(exchange, trace, streaming).await,
             None => Ok(()),
         }

@@ -89,10 +89,7 @@ impl Forward<'_> {
         };
         match asked {
             Asked::Verbatim(answer) => self.relay(exchange, trace, answer).await,
-            // Boxed: a verbatim stream, held for an hour, should not pay for the state of a conversion.
-            Asked::Convert(conversion) => {
-                Box::pin(self.converted(exchange, trace, conversion)).await
-            }
+            Asked::Convert(conversion) => self.converted(exchange, trace, conversion).await,
             Asked::Done => Ok(()),
         }
     }

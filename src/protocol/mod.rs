@@ -22,6 +22,7 @@ mod messages;
 #[cfg(test)]
 mod mutation;
 pub mod neutral;
+mod pattern;
 mod pipe;
 pub mod render;
 mod resolve;

@@ -140,13 +140,15 @@ def llm_wrapper(tls, log):
     return [GATEWAY, "-a", f"127.0.0.1:{PORTS['llm-wrapper']}", "-c", write("config.yaml", f"""
 upstreams:
   - {{name: up, base_url: "{base}", auth: {{type: api_key, key: sk-bench-upstream}}{ca}}}
+  - {{name: chat, base_url: "{base}", auth: {{type: api_key, key: sk-bench-upstream}}{ca},
+      support_chat_completions: true, support_responses: false, support_anthropic_messages: false}}
   - {{name: messages, base_url: "{base}", auth: {{type: api_key, key: sk-bench-upstream}}{ca},
-      support_chat_completions: false, support_anthropic_messages: true}}
+      support_chat_completions: false, support_responses: false, support_anthropic_messages: true}}
   - {{name: responses, base_url: "{base}", auth: {{type: api_key, key: sk-bench-upstream}}{ca},
-      support_chat_completions: false, support_responses: true}}
+      support_chat_completions: false, support_responses: true, support_anthropic_messages: false}}
 aliases:
   - {{alias: bench, target_model: other, upstream: up}}
-  - {{alias: bench-chat, target_model: other, upstream: up}}
+  - {{alias: bench-chat, target_model: other, upstream: chat}}
   - {{alias: bench-messages, target_model: other, upstream: messages}}
   - {{alias: bench-responses, target_model: other, upstream: responses}}
 """)]

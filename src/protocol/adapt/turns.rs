@@ -96,6 +96,14 @@ fn pair(request: &mut Request<'_>, caps: &Caps, warnings: &mut Warnings) -> Resu
     let mut places: HashMap<String, VecDeque<(usize, usize)>> = HashMap::new();
     let mut rest: Vec<Turn<'_>> = Vec::with_capacity(turns.len());
     for (at, turn) in turns.into_iter().enumerate() {
+        if !turn
+            .parts
+            .iter()
+            .any(|part| matches!(part, Part::Result(_)))
+        {
+            rest.push(turn);
+            continue;
+        }
         let mut kept = Vec::with_capacity(turn.parts.len());
         for part in turn.parts {
             match part {

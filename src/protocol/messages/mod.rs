@@ -22,6 +22,7 @@ fn text_at<'a>(object: &Object<'a>, key: &str) -> Option<Text<'a>> {
 fn input_of<'t>(arguments: &'t Text<'_>) -> Option<Cow<'t, str>> {
     let json = match arguments.decode() {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
         Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
     };
     if json.is_empty() {

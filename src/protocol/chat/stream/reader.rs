@@ -12,6 +12,7 @@ use crate::protocol::neutral::{
     BlockKey, CallKind, Event, Finish, Inside, Keyed, Open, Owner, Piece, Proof, Reason, Sink,
     Start,
 };
+use crate::protocol::pattern::Pattern;
 use crate::protocol::text::Text;
 use crate::protocol::{in_stream, is_error, truncated};
 use crate::wire::json::{self, JsonKind, Raw, Walk};
@@ -31,46 +32,12 @@ pub struct Reader {
     calls: Calls,
     think: Option<Think>,
     finish_optional: bool,
-    common: Common,
+    /// Of chunks of text.
+    common: Pattern,
     /// Which of several fields with the same thought is read.
     first_thought: ReasoningField,
     /// The proof of the open thought, for upstreams that want it back.
     details: Option<Details>,
-}
-
-/// The chunk that makes up nearly all of a stream, learnt from the last that said a text and nothing else: most servers send all
-/// but the text alike, and then it is found without reading the rest again.
-#[derive(Default)]
-struct Common {
-    /// What stands before the text's opening quote, and behind its closing one.
-    around: Vec<u8>,
-    before: usize,
-}
-
-/// A chunk with more around its text is read in full.
-const COMMON_BYTES_MAX: usize = 1024;
-
-impl Common {
-    fn learn(&mut self, chunk: &[u8], text: Raw<'_>) {
-        let text = text.text().as_bytes();
-        let before = text.as_ptr() as usize - chunk.as_ptr() as usize; // a part of it
-        self.around.clear();
-        self.before = before;
-        if chunk.len() - text.len() <= COMMON_BYTES_MAX {
-            self.around.extend_from_slice(&chunk[..before]);
-            self.around.extend_from_slice(&chunk[before + text.len()..]);
-        }
-    }
-
-    /// The text, if all around it is the same: what is between is one string, so it means the same too.
-    fn text<'a>(&self, chunk: &'a [u8]) -> Option<Text<'a>> {
-        if self.around.is_empty() {
-            return None;
-        }
-        let (before, behind) = self.around.split_at(self.before);
-        let text = chunk.strip_suffix(behind)?.strip_prefix(before)?;
-        Text::of(Raw::parse(std::str::from_utf8(text).ok()?).ok()?)
-    }
 }
 
 /// Whether a member is absent, null, or an empty string.
@@ -129,7 +96,7 @@ impl Reader {
             calls: Calls::new(cx.caps.snapshot_args),
             think: cx.caps.think_tags.then(Think::new),
             finish_optional: cx.caps.finish_reason_optional,
-            common: Common::default(),
+            common: Pattern::default(),
             first_thought: cx.caps.reasoning_field_out,
             details: (cx.caps.reasoning_field_in == ReasoningField::Details).then(Details::default),
         }
@@ -179,7 +146,7 @@ impl Reader {
             }
         }
         if let Some(text) = said.filter(|_| is_nothing(chunk.usage) && is_nothing(chunk.groq)) {
-            self.common.learn(data, text);
+            self.common.learn(data, None, text);
         }
         let groq = || chunk.groq?.as_object().ok()?.get("usage");
         if let Some(totals) = chunk

@@ -3,10 +3,12 @@
 //! like a row of such snapshots, and so is a whole answer.
 
 mod items;
+mod units;
 
 use crate::error::{Error, Fault, Kind};
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{Event, Finish, Keyed, Reason, Sink, Start, Usage};
+use crate::protocol::pattern::Pattern;
 use crate::protocol::text::Text;
 use crate::protocol::{in_stream, is_error, says_error, truncated};
 use crate::wire::json::{self, Object, Raw, Walk};
@@ -18,6 +20,9 @@ pub struct Reader {
     started: bool,
     finished: bool,
     items: Items,
+    /// Of text deltas, and the place of the last one.
+    common: Pattern,
+    place: (usize, u64),
 }
 
 /// The members of an event that matter.
@@ -36,6 +41,7 @@ struct Said<'a> {
     content_index: Option<Raw<'a>>,
     summary_index: Option<Raw<'a>>,
     delta: Option<Raw<'a>>,
+    sequence: Option<Raw<'a>>,
     logprobs: Option<Raw<'a>>,
     text: Option<Raw<'a>>,
     refusal: Option<Raw<'a>>,
@@ -60,6 +66,7 @@ impl<'a> Said<'a> {
             content_index: None,
             summary_index: None,
             delta: None,
+            sequence: None,
             logprobs: None,
             text: None,
             refusal: None,
@@ -80,6 +87,7 @@ impl<'a> Said<'a> {
                 "content_index" => &mut said.content_index,
                 "summary_index" => &mut said.summary_index,
                 "delta" => &mut said.delta,
+                "sequence_number" => &mut said.sequence,
                 "logprobs" => &mut said.logprobs,
                 "text" => &mut said.text,
                 "refusal" => &mut said.refusal,
@@ -106,6 +114,8 @@ impl Reader {
             started: false,
             finished: false,
             items: Items::default(),
+            common: Pattern::default(),
+            place: (0, 0),
         }
     }
 
@@ -117,6 +127,17 @@ impl Reader {
         if self.finished || event.data.is_empty() || event.data == b"[DONE]" {
             return Ok(());
         }
+        if let Some(text) = self.common.text(event.data) {
+            let (at, number) = self.place;
+            return match text.is_empty() {
+                true => Ok(()),
+                false => {
+                    let slot = Slot::Said(Part::Text(number));
+                    self.items.delta(at, slot, text, None, out)
+                }
+            };
+        }
+        self.common.forget();
         let said = Said::of(event.data).map_err(|fault| {
             let message = format!(
                 "an event of the upstream's stream is broken: {}",
@@ -144,7 +165,7 @@ impl Reader {
                     None => Ok(()),
                 }
             }
-            _ => self.part_event(kind, &said, out),
+            _ => self.part_event(kind, &said, event.data, out),
         }
     }
 
@@ -185,7 +206,13 @@ impl Reader {
         )
     }
 
-    fn part_event(&mut self, kind: &str, said: &Said<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+    fn part_event(
+        &mut self,
+        kind: &str,
+        said: &Said<'_>,
+        whole: &[u8],
+        out: &mut Sink<'_>,
+    ) -> Result<(), Error> {
         let number = |raw: Option<Raw<'_>>| raw.and_then(Raw::as_u64).unwrap_or(0);
         let part = match kind {
             "output_text.delta" | "output_text.done" | "output_text.annotation.added" => {
@@ -234,7 +261,12 @@ impl Reader {
             let Some(delta) = delta.filter(|delta| !delta.is_empty()) else {
                 return Ok(());
             };
-            return items.delta(at, part, delta, said.logprobs.and_then(logprobs), out);
+            let odds = said.logprobs.and_then(logprobs);
+            if let (Slot::Said(Part::Text(number)), None, Some(text)) = (part, odds, said.delta) {
+                self.common.learn(whole, said.sequence, text);
+                self.place = (at, number);
+            }
+            return items.delta(at, part, delta, odds, out);
         }
         let snapshot = match kind {
             "refusal.done" => said.refusal.and_then(Text::of),

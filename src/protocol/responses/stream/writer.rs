@@ -2,6 +2,7 @@
 //! their sums, the item again when it is done, and at the end all of it once more. What is cut inside gets no `done` event:
 //! Codex runs a tool as soon as its item is done.
 
+mod ending;
 pub(super) mod frame;
 
 use crate::error::Error;
@@ -13,7 +14,7 @@ use crate::protocol::render::{Members, one_line};
 use crate::protocol::responses::output::{self, Envelope, Part};
 use crate::protocol::text::Text;
 use crate::protocol::{Made, openai_words};
-use frame::{delta, frame, head, route, sum, summary_part};
+use frame::{delta, frame, head, route, summary_part};
 
 /// Writes one answer's stream.
 pub struct Writer {
@@ -415,176 +416,6 @@ impl Writer {
         m.number("annotation_index", number);
         m.key("annotation").extend_from_slice(json);
         out.extend_from_slice(b"}\n\n");
-    }
-
-    fn close(&mut self, whole: bool, out: &mut Vec<u8>) {
-        match std::mem::replace(&mut self.open, Block::None) {
-            Block::Said {
-                part,
-                announced: true,
-                route,
-            } => self.close_part(&part, &route, out),
-            Block::Reasoning {
-                id,
-                index,
-                announced: true,
-                text,
-                proof,
-                route,
-            } => {
-                if !text.is_empty() {
-                    let name = "response.reasoning_summary_text.done";
-                    sum(out, &mut self.sequence, name, &route, "text", &text, b"");
-                    let name = "response.reasoning_summary_part.done";
-                    summary_part(out, &mut self.sequence, name, &route, &text);
-                }
-                self.done(index, out, |out| {
-                    output::reasoning(&id, &text, proof.as_ref(), out);
-                });
-            }
-            Block::Call {
-                id,
-                index,
-                head,
-                arguments,
-                route,
-            } if whole => self.close_call(&id, index, &head, arguments, &route, out),
-            Block::Call {
-                id,
-                head,
-                arguments,
-                ..
-            } => {
-                if !matches!(head.kind, CallKind::Builtin(_)) {
-                    self.keep(|out| output::call(&id, "incomplete", &head, &arguments, out));
-                }
-            }
-            Block::Hosted(hosted) if output::is_web_search(&hosted) => {
-                self.web_search(&hosted, out)
-            }
-            Block::Said { .. } | Block::Reasoning { .. } | Block::Hosted(_) | Block::None => {}
-        }
-    }
-
-    fn close_part(&mut self, part: &Part, route: &[u8], out: &mut Vec<u8>) {
-        if part.refusal {
-            let name = "response.refusal.done";
-            sum(
-                out,
-                &mut self.sequence,
-                name,
-                route,
-                "refusal",
-                &part.text,
-                b"",
-            );
-        } else {
-            let odds = format!(",\"logprobs\":[{}]", part.logprobs);
-            let name = "response.output_text.done";
-            let tail = odds.as_bytes();
-            sum(
-                out,
-                &mut self.sequence,
-                name,
-                route,
-                "text",
-                &part.text,
-                tail,
-            );
-        }
-        head(out, &mut self.sequence, "response.content_part.done");
-        out.extend_from_slice(route);
-        part.write(Members::resume(out, false).key("part"));
-        out.extend_from_slice(b"}\n\n");
-        if let Some(message) = &mut self.message {
-            if !message.parts.is_empty() {
-                message.parts.push(b',');
-            }
-            part.write(&mut message.parts);
-            message.count += 1;
-        }
-    }
-
-    fn close_call(
-        &mut self,
-        id: &str,
-        index: u64,
-        call: &Opened<'_>,
-        mut arguments: String,
-        route: &[u8],
-        out: &mut Vec<u8>,
-    ) {
-        if arguments.is_empty() && call.kind != CallKind::Custom {
-            // A call without arguments is one with none of them, in JSON.
-            arguments.push_str("{}");
-            if let Some(name) = delta_name(call.kind) {
-                delta(
-                    out,
-                    &mut self.sequence,
-                    name,
-                    route,
-                    &Text::constant("{}"),
-                    b"",
-                );
-            }
-        }
-        let (name, key) = match call.kind {
-            CallKind::Custom => ("response.custom_tool_call_input.done", "input"),
-            CallKind::Function => ("response.function_call_arguments.done", "arguments"),
-            CallKind::Builtin(builtin) => {
-                let index = self.items;
-                self.items += 1;
-                let mut item = Vec::new();
-                if output::builtin(id, "in_progress", builtin, call, &arguments, &mut item) {
-                    self.added(index, out, |out| out.extend_from_slice(&item));
-                    self.done(index, out, |out| {
-                        output::builtin(id, "completed", builtin, call, &arguments, out);
-                    });
-                } else {
-                    self.added(index, out, |out| {
-                        output::call(id, "in_progress", call, "", out)
-                    });
-                    self.done(index, out, |out| {
-                        output::call(id, "completed", call, &arguments, out);
-                    });
-                }
-                return;
-            }
-        };
-        sum(out, &mut self.sequence, name, route, key, &arguments, b"");
-        self.done(index, out, |out| {
-            output::call(id, "completed", call, &arguments, out);
-        });
-    }
-
-    fn web_search(&mut self, hosted: &Hosted<'_>, out: &mut Vec<u8>) {
-        let id = self.fresh("ws_");
-        let index = self.items;
-        self.items += 1;
-        self.added(index, out, |out| {
-            output::web_search(&id, "in_progress", hosted, out);
-        });
-        let route = route(&id, index, None);
-        for name in [
-            "response.web_search_call.in_progress",
-            "response.web_search_call.searching",
-            "response.web_search_call.completed",
-        ] {
-            head(out, &mut self.sequence, name);
-            out.extend_from_slice(&route);
-            out.extend_from_slice(b"}\n\n");
-        }
-        self.done(index, out, |out| {
-            output::web_search(&id, "completed", hosted, out);
-        });
-    }
-
-    fn end_message(&mut self, status: &str, out: &mut Vec<u8>) {
-        if let Some(message) = self.message.take() {
-            self.done(message.index, out, |out| {
-                output::message(&message.id, status, &message.parts, out);
-            });
-        }
     }
 
     fn finish(&mut self, finish: &Finish<'_>, cx: &Context, out: &mut Vec<u8>) {
