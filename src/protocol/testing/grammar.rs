@@ -55,7 +55,7 @@ pub fn frames(out: &[u8]) -> Result<Vec<(String, Value)>, String> {
 
 /// Text is pasted as the upstream escaped it, and may be cut between the two surrogates of a character. serde_json refuses a lone
 /// one, so all of them become characters for private use.
-fn tamed(json: &str) -> String {
+pub fn tamed(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
