@@ -186,7 +186,8 @@ impl App {
             return Err(Error::client(Kind::UpgradeRequired, message).into());
         }
         let (allowed, method) = (endpoint.methods(), head.method_name());
-        if allowed != method && !allowed.split(", ").any(|one| one == method) {
+        let mut allows = allowed.as_bytes().split(|&b| b == b',');
+        if !allows.any(|one| one.trim_ascii() == method.as_bytes()) {
             let message = format!(
                 "{:.20} is not allowed on {path:.200}; allowed: {}",
                 head.method_name(),
@@ -376,8 +377,9 @@ impl App {
     }
 
     pub(crate) fn write_cors(&self, out: &mut Vec<u8>, snapshot: &Snapshot, head: &RequestHead) {
-        if !admin::owns(head.path()) {
-            Visitor::of(head, !snapshot.client_keys.is_empty()).write_fields(out);
+        let visitor = Visitor::of(head, !snapshot.client_keys.is_empty());
+        if visitor != Visitor::NoPage && !admin::owns(head.path()) {
+            visitor.write_fields(out);
         }
     }
 

@@ -212,6 +212,9 @@ impl Trace {
 
     /// Writes the request's line.
     pub fn log(&self, head: &RequestHead, exchange: &Exchange, request_id: &str, took: Duration) {
+        if !access::is_wanted() {
+            return;
+        }
         let route = self.route.as_deref();
         access::log(&Access {
             peer: exchange.peer().ip(),

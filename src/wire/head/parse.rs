@@ -28,7 +28,10 @@ pub fn find_end(input: &[u8], searched: &mut Searched) -> Result<Option<usize>, 
             at += BLOCK;
             continue;
         }
-        let block = at + BLOCK.min(input.len() - at);
+        let block = match at {
+            ..2 => input.len().min(2), // what begins at 2 can be looked at with what stands before
+            _ => input.len().min(at + BLOCK),
+        };
         while let Some(offset) = input[at..block].iter().position(|&b| b == b'\n') {
             let lf = at + offset;
             if lf == 0 || input[lf - 1] != b'\r' {

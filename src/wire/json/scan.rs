@@ -177,15 +177,18 @@ impl Nest {
 pub(super) fn container_end(bytes: &[u8], start: usize) -> Result<usize, Fault> {
     let mut carry = 0;
     let mut inside = 0; // all ones while the block before ended inside a string
+    let mut plain = false; // the block before was the middle of a string, without escapes: prose goes on like this
     let mut nest = Nest::default();
     blocks(&bytes[start..], |offset, block| {
-        if inside != 0 && carry == 0 && !any(block, |b| (b == b'"') | (b == b'\\')) {
-            return None; // the middle of a string, and nothing to be marked in it
+        if plain && !any(block, |b| (b == b'"') | (b == b'\\')) {
+            return None;
         }
+        plain = false;
         let quotes = mark(block, |b| b == b'"');
         let backslash = mark(block, |b| b == b'\\');
         let quotes = quotes & !escaped(backslash, &mut carry);
         if quotes == 0 && inside != 0 {
+            plain = backslash == 0;
             return None; // the middle of a string
         }
         let strings = parity(quotes) ^ inside;
