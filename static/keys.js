@@ -1,7 +1,7 @@
 // Keys: who may call /v1. A key is shown once, while it is being made.
 
 const KEY_BYTES = 24;
-const newKey = () => `sk-${crypto.getRandomValues(new Uint8Array(KEY_BYTES)).toHex()}`;
+const newKey = () => `sk-${[...crypto.getRandomValues(new Uint8Array(KEY_BYTES))].map(byte => byte.toString(16).padStart(2, '0')).join('')}`;
 
 const keysView = () => {
   const keys = clientKeys();

@@ -323,13 +323,13 @@ config_memory|In memory only: the demo writes no file.|仅在内存中：演示�
 conversion|Convert between protocols|协议转换
 conversion_off|Off: a request in a protocol that the upstream lacks is refused.|关闭时，上游不支持的协议请求会被拒绝
 admin_key|管理密钥
-admin_key_configured|Set by you.|由您设置
-admin_key_generated|Made by the gateway and printed when it starts. Set your own behind a reverse proxy.|由网关生成并在启动时输出。在反向代理之后请自行设置
+set_by_you|由您设置
+made_here|Made by the gateway and printed when it starts. Set your own behind a reverse proxy.|由网关生成并在启动时输出。在反向代理之后请自行设置
 admin_can|Whoever has it can see and change everything here.|持有者可以查看和更改此处的一切
 new_admin_key|新管理密钥
 new_admin_key_hint|ADMIN_KEY in the environment wins over it.|环境变量 ADMIN_KEY 优先
 too_short|At least {} characters.|至少 {} 个字符
-back_to_the_generated_key|Go back to the generated key|恢复为自动生成的密钥
+generated_key|Go back to the generated key|恢复为自动生成的密钥
 
 login_with_key|Log in with the admin key|使用管理密钥登录
 login_again|Please log in again|请重新登录

@@ -17,7 +17,7 @@ const settingsView = () => {
       <p class="actions"><a class="button small" href="metrics" target="_blank" rel="noopener">${t('metrics')}</a></p>` : skeletonRows(3)),
     card('wide', t('configuration'), html`${status ? configState(status) : skeletonRows(2)}
       ${setting('conversion', 'conversion_off', toggle('toggle_conversion', { on: config.allow_protocol_conversion !== false, label: t('conversion') }))}
-      ${setting('admin_key', `admin_key_${status?.admin_key === 'configured' ? 'configured' : 'generated'}`, button('change_admin_key', { label: t('change') }))}`))}`;
+      ${setting('admin_key', status?.admin_key === 'configured' ? 'set_by_you' : 'made_here', button('change_admin_key', { label: t('change') }))}`))}`;
 };
 
 const configState = ({ config, start_warnings = [] }) => {
@@ -35,7 +35,7 @@ actions.log_out = async () => {
 };
 actions.change_admin_key = () => open('admin', { draft: { new_admin_key: '' } });
 views.admin = () => modal(t('admin_key'), html`${soft(t('admin_can'))}${field('new_admin_key', { secret: true })}
-  ${state.status?.admin_key === 'configured' && p('actions', button('back_to_the_generated_key', { look: 'danger' }))}`, t('save'));
+  ${state.status?.admin_key === 'configured' && p('actions', button('generated_key', { look: 'danger' }))}`, t('save'));
 const ADMIN_KEY_MIN = 12;
 const saveAdminKey = admin_key => save(() => ({ changes: { admin_key } }));
 submits.admin = async ({ draft }) => {
@@ -44,4 +44,4 @@ submits.admin = async ({ draft }) => {
   await saveAdminKey(key);
   toast(t('x_saved', t('admin_key')));
 };
-actions.back_to_the_generated_key = (_, dialog) => submitForm(dialog, () => saveAdminKey(null));
+actions.generated_key = (_, dialog) => submitForm(dialog, () => saveAdminKey(null));

@@ -52,7 +52,7 @@ const upstreamCard = (upstream, at, { length }) => {
         at < length - 1 && ['move', 'arrow', 'move_down', at + 1],
         ['delete_upstream', 'trash', 'delete'],
       ])}</div>
-    <p class="address">${cut(base_url, 'mono soft')}${anthropic_base_url && span('soft', 'Messages: ', cut(anthropic_base_url, 'mono'))}
+    <p class="address">${base_url && cut(base_url, 'mono soft')}${anthropic_base_url && span('soft', 'Messages: ', cut(anthropic_base_url, 'mono'))}
       ${!oauth && span('soft', auth?.key ? [t('key_is'), ' ', code(auth.key)] : t('no_key'))}</p>
     ${oauth && accountPart(upstream)}
     <div class="pills" role="group" aria-label="${t('protocols_of', name)}">${PROTOCOLS.map(({ flag, label }) => oauth
