@@ -2,65 +2,59 @@
 
 /** The folder of this page: a proxy may have put it below a path of its own. */
 const home = new URL(location.pathname.endsWith('/') ? './' : `${location.pathname}/`, location.href);
-const address = (path) => new URL(path, home).href;
+const address = path => new URL(path, home).href;
 
-/** `status` 0: no answer came. `body`: what the answer held, if it was JSON. */
+/** `status` 0: no answer came. `problems`: what the answer says of members of the configuration. */
 class Failure extends Error {
-  constructor(status, message, body = {}) {
+  constructor(status, message, problems = []) {
     super(message);
-    this.status = status;
-    this.body = body;
+    Object.assign(this, { status, problems });
   }
 }
 
 /** JSON whose numbers come back as they were written: `1.0` stays `1.0`, and 23 digits stay 23 digits. */
 const exact = typeof JSON.rawJSON === 'function';
-const isRaw = (value) => exact && JSON.isRawJSON(value);
-function parse(text) {
+const isRaw = value => exact && JSON.isRawJSON(value);
+const parse = text => {
   return JSON.parse(text, (_, value, context) =>
     exact && typeof value === 'number' && context?.source && String(value) !== context.source ? JSON.rawJSON(context.source) : value);
-}
-const clone = (value) => value === undefined ? undefined : parse(JSON.stringify(value));
+};
+/** The value of a text, or undefined if it is not JSON. */
+const parsed = text => {
+  try { return parse(text); } catch { return undefined; }
+};
+const clone = value => value && parse(JSON.stringify(value));
 const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
 
-/** One request and its JSON answer. `etag` is added to the answer's own members as the second result. */
-async function ask(method, path, body, { etag, signal } = {}) {
-  const headers = {};
-  if (body !== undefined) headers['content-type'] = 'application/json';
-  if (etag) headers['if-match'] = etag;
-  let answer, text;
-  try {
-    answer = await fetch(address(path), { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body), credentials: 'same-origin', cache: 'no-store' });
-    text = await answer.text();
-  } catch (error) {
-    if (signal?.aborted) throw error;
-    lost();
-    throw new Failure(0, t('unreachable_short'));
-  }
-  let json;
-  try { json = parse(text); } catch { json = undefined; }
-  if (json === undefined && answer.status >= 500) {
-    lost(); // a proxy speaks for a gateway that is gone
-    throw new Failure(0, t('unreachable_short'));
-  }
-  found();
-  if (answer.status === 401 && path !== 'api/login') locked();
-  if (!answer.ok) {
-    const wait = answer.headers.get('retry-after');
-    const sentence = json?.error?.message ?? json?.error ?? t('status_n', { n: answer.status });
-    throw new Failure(answer.status, wait ? `${sentence} ${t('retry_after', { n: Number(wait) })}` : sentence, json ?? {});
-  }
-  return [json ?? {}, answer.headers.get('etag') ?? ''];
-}
+/** Sends what is same-origin and never kept: the answer, whatever its status. */
+const send = (method, path, body, headers = {}, signal) => fetch(address(path), { method, headers: { ...headers, ...(body && { 'content-type': 'application/json' }) }, signal, body: body && JSON.stringify(body), credentials: 'same-origin', cache: 'no-store' });
 
-function lost() {
-  if (state.reachable) { state.reachable = false; schedule(); }
-}
-function found() {
-  if (!state.reachable) { state.reachable = true; returned(); schedule(); }
-}
-function locked() {
-  if (state.session?.authenticated === false) return;
-  state.session = { authenticated: false, via: null };
+/** One request to the management API; its JSON answer and the etag of that. */
+const ask = async (method, path, body, etag) => {
+  let answer, json;
+  try {
+    answer = await send(method, `api/${path}`, body, etag && { 'if-match': etag });
+    json = parsed(await answer.text());
+  } catch { /* no answer, or half of one */ }
+  // Without JSON a proxy speaks for a gateway that is gone.
+  const gone = !answer || json === undefined && answer.status >= 500;
+  if (gone === state.reachable) {
+    state.reachable = !gone;
+    if (!gone) returned();
+    schedule();
+  }
+  if (gone) throw new Failure(0, t('no_answer'));
+  if (answer.status === 401 && path !== 'login') locked();
+  if (answer.ok) return [json ?? {}, answer.headers.get('etag') ?? ''];
+  const wait = answer.headers.get('retry-after');
+  throw new Failure(answer.status, `${errorOf(json, answer)}${wait ? ` ${t('retry_after', Number(wait))}` : ''}`, json?.problems);
+};
+const get = path => ask('GET', path);
+/** What an answer that is not 2xx says. */
+const errorOf = (json, { status }) => plain(json?.error?.message ?? json?.error ?? `${t('status')} ${status}`);
+
+const locked = () => {
+  if (isInside() === false) return;
+  state.session = { authenticated: false };
   schedule();
-}
+};

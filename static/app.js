@@ -2,159 +2,122 @@
 
 const VIEWS = { models: modelsView, upstreams: upstreamsView, keys: keysView, requests: requestsView, play: playView, settings: settingsView };
 
-function bar() {
-  const { status, reachable, session } = state;
-  const config = status?.config?.state;
-  const [look, word] = !reachable ? ['bad', 'gone'] : !session?.authenticated || !status ? ['', 'connecting'] : config === 'invalid' ? ['bad', 'config_bad_short'] : config === 'readonly' ? ['warn', 'config_readonly_short'] : ['ok', 'all_well'];
-  const link = (view, look) => html`<a href="#/${view}" class="${look}" id="nav-${view}" ${state.view === view && html`aria-current="page"`}>${icon(view)}<span>${t(view)}</span></a>`;
+const bar = () => {
+  const { status, reachable, view } = state;
+  const [look, word] = !reachable ? ['bad', 'gone'] : !isInside() || !status ? ['', 'connecting'] : { invalid: ['bad', 'bad_config'], readonly: ['warn', 'read_only'] }[status.config?.state] ?? ['ok', 'all_well'];
+  const to = (name, label) => html`<a href="#/${name}" ${view === name && html`aria-current="page"`} ${!label && tip(t(name))}>${icon(name)}${label}</a>`;
   return html`<a class="brand" href="#/models">${icon('logo')}<span>llm-wrapper</span></a>
-    <nav aria-label="${t('views')}">${['models', 'upstreams', 'keys', 'requests', 'play'].map((view) => link(view))}</nav>
-    <a class="state ${look}" href="#/settings" title="${t('state_of_gateway')}"><span class="dot"></span>${t(word)}</a>
-    <a class="gear" href="#/settings" aria-label="${t('settings')}" title="${t('settings')}" id="nav-settings" ${state.view === 'settings' && html`aria-current="page"`}>${icon('settings')}</a>`;
-}
+    <nav aria-label="${t('views')}">${Object.keys(VIEWS).slice(0, -1).map(name => to(name, span('', t(name))))}</nav>
+    <a class="state ${look}" href="#/settings" title="${t('state')}">${span('dot')}${t(word)}</a>${to('settings')}`;
+};
 
-function notice() {
+const notice = () => {
   const { config } = state.status ?? {};
-  if (!state.reachable) return html`<p class="notice">${icon('refresh')}${t('unreachable')}</p>`;
-  if (config?.state === 'invalid') return html`<p class="notice bad">${icon('warn')}<span>${t('config_invalid')} <a href="#/settings">${t('see_why')}</a></span></p>`;
-  if (config?.state === 'readonly') return html`<p class="notice">${icon('warn')}<span>${config.obstacle ?? t('config_readonly')}</span></p>`;
-  return html``;
-}
+  const line = (look, glyph, text) => p(`notice ${look}`, icon(glyph), span('', text));
+  return !state.reachable ? line('', 'refresh', t('unreachable'))
+    : config?.state === 'invalid' ? line('bad', 'warn', html`${t('config_invalid')} <a href="#/settings">${t('see_why')}</a>`)
+    : config?.state === 'readonly' ? line('', 'warn', config.obstacle ?? t('config_readonly')) : html``;
+};
 
-const skeletonRows = (n) => html`<div class="rows" aria-busy="true" aria-label="${t('loading')}">${Array.from({ length: n }, () => html`<div class="row"><span class="skeleton w7">&nbsp;</span><span class="skeleton w9">&nbsp;</span></div>`)}</div>`;
-const loadingView = () => html`<div class="top"><h1>${t(state.view)}</h1></div>${skeletonRows(5)}`;
+/** The head of a view: its name, and what can be done. */
+const top = (...controls) => html`<div class="top"><h1>${t(state.view)}</h1>${div('actions', controls)}</div>`;
+const skeletonRows = n => html`<div class="rows" aria-busy="true" aria-label="${t('loading')}">${Array.from({ length: n }, () => div('row', skeleton(), skeleton()))}</div>`;
 
-function render() {
+const render = () => {
+  drawing = false;
   const page = document.documentElement;
   page.lang = language() === 'zh' ? 'zh-CN' : 'en';
-  if (state.theme === 'auto') delete page.dataset.theme;
-  else page.dataset.theme = state.theme;
+  page.dataset.theme = state.theme;
   document.title = `${t(state.view)} · llm-wrapper`;
   draw($('#skip'), html`${t('skip')}`);
   draw($('#bar'), bar());
   draw($('#notice'), notice());
-  draw($('#main'), state.config ? VIEWS[state.view]() : state.session?.authenticated === false ? html`` : loadingView());
-  const locked = state.session?.authenticated === false;
-  draw($('#dialogs'), html`${state.dialogs.map((dialog) => dialogViews[dialog.kind](dialog))}${locked && loginView()}<div id="said" class="sr" role="status" data-key="said"></div>`);
+  const stranger = isInside() === false;
+  draw($('#main'), state.config ? VIEWS[state.view]() : stranger ? html`` : html`${top()}${skeletonRows(5)}`);
+  draw($('#dialogs'), html`${state.dialogs.map(dialog => within(dialog, views[dialog.kind]))}${stranger && within(state.login, loginView)}<div id="said" class="sr" role="status"></div>`);
   for (const dialog of document.querySelectorAll('#dialogs dialog:not([open])')) {
     dialog.showModal();
-    $('[data-bind]:not([type=checkbox]):not(:disabled)', dialog)?.focus();
-    if (dialog.id.startsWith('dialog') && !$('[data-bind]', dialog)) $('footer .primary, footer .danger', dialog)?.focus();
+    ($('[data-bind]:not([type=checkbox]):not(:disabled)', dialog) ?? $('[type=submit]', dialog))?.focus();
   }
   // A secret lives in the input's property only; an input that is new gets it back.
   for (const input of document.querySelectorAll('[data-secret]')) {
-    const value = read(input);
-    if (value && !input.value) input.value = value;
+    const [at, name] = place(input);
+    if (at?.[name] && !input.value) input.value = at[name];
   }
   drawToasts();
-}
+};
 
 /** The object that holds what an input is bound to, and its name there. */
-function place(input) {
-  const path = input.dataset.bind;
-  if (path.startsWith('tags.')) return [tagFilters, path.slice(5)];
-  const dialog = dialogOf(input);
-  const parts = path.split('.');
-  let at = parts[0] === 'draft' ? dialog : parts[0] === 'dialog' ? { dialog } : state;
-  while (parts.length > 1) at = at?.[parts.shift()];
-  return [at, parts[0]];
-}
-function read(input) {
-  const [at, name] = place(input);
-  return at?.[name];
-}
+const place = input => {
+  const { bind } = input.dataset;
+  return bind.startsWith('tags.') ? [tagFilters, bind.slice(5)] : holder(bind, dialogOf(input) ?? state);
+};
 
-document.addEventListener('input', ({ target }) => {
-  if (!target.dataset?.bind) return;
+on('input', ({ target }) => {
+  const { bind } = target.dataset;
+  if (!bind) return;
+  if (bind === 'language') return setLanguage(target.value);
   const [at, name] = place(target);
   if (!at) return;
-  const path = target.dataset.bind;
-  if (path === 'language') return setLanguage(target.value);
   at[name] = target.type === 'checkbox' ? target.checked : target.value;
-  if (path === 'theme') store('theme', state.theme);
-  const dialog = dialogOf(target);
-  if (dialog?.kind === 'alias') followParams(dialog, path);
-  if (path === 'draft.type' && OAUTH[target.value] && !dialog.draft.name) dialog.draft.name = OAUTH[target.value].name;
+  if (bind === 'theme') store('theme', state.theme);
+  if (dialogOf(target)?.kind === 'alias') followParams(at, name);
+  if (bind === 'draft.type' && OAUTH[at.type]) at.name ||= OAUTH[at.type].provider;
   schedule();
 });
 
-document.addEventListener('click', (event) => {
-  const element = event.target.closest?.('[data-action]');
-  if (!element || element.disabled) return;
-  const menu = element.closest('[popover].menu');
+on('click', ({ target }) => {
+  const element = target.closest?.('[data-action]');
+  if (!element) return;
+  const menu = element.closest('.menu');
   menu?.hidePopover();
-  if (menu) document.getElementById(menu.dataset.opener)?.focus();
-  actions[element.dataset.action]?.(element, event);
-  drawNow();
+  menu?.previousElementSibling.focus();
+  act(actions[element.dataset.action], element.dataset, dialogOf(element), element);
 });
 
-document.addEventListener('submit', (event) => {
+on('submit', event => {
   event.preventDefault();
-  const { submit } = event.target.dataset;
-  submits[submit]?.(dialogOf(event.target), event.target);
+  const dialog = dialogOf(event.target);
+  if (dialog) submitForm(dialog);
+  else act(submits.play);
   drawNow();
 });
 
 // Esc, and a click beside a dialog, leave it; the login stays.
-document.addEventListener('cancel', (event) => {
-  if (event.target.nodeName !== 'DIALOG') return;
+on('cancel', event => {
   event.preventDefault();
-  const dialog = dialogOf(event.target);
-  if (dialog) leaveDialog(dialog);
-}, true);
-document.addEventListener('close', (event) => {
-  if (event.target.nodeName === 'DIALOG' && event.target.isConnected) schedule(); // closed by force: shown again
-}, true);
-document.addEventListener('pointerdown', (event) => {
-  if (event.target.nodeName === 'DIALOG' && dialogOf(event.target)) leaveDialog(dialogOf(event.target));
+  leaveDialog(dialogOf(event.target));
 });
+on('close', schedule); // closed by force: shown again
 
-// Menus stand below their buttons, inside the window.
-document.addEventListener('beforetoggle', ({ target, newState }) => {
-  if (newState !== 'open' || !target.dataset.opener) return;
+// A menu gets its items when it opens; the style sheet puts it beside its button.
+on('beforetoggle', ({ target, newState }) => {
+  if (newState !== 'open' || !target.matches('.menu')) return;
   state.menu = target.id;
   render();
-  target.style.visibility = 'hidden'; // until it has its place
-}, true);
-document.addEventListener('toggle', ({ target, newState }) => {
-  if (newState !== 'open' || !target.dataset?.opener) return;
-  const opener = document.getElementById(target.dataset.opener)?.getBoundingClientRect();
-  if (!opener) return;
-  const { offsetWidth: width, offsetHeight: height } = target;
-  const below = opener.bottom + 4 + height <= innerHeight;
-  target.style.left = `${Math.max(8, Math.min(opener.right - width, innerWidth - width - 8))}px`;
-  target.style.top = `${below ? opener.bottom + 4 : Math.max(8, opener.top - 4 - height)}px`;
-  target.style.visibility = 'visible';
-  $('button', target)?.focus();
-}, true);
+});
 
-document.addEventListener('keydown', (event) => {
+on('keydown', event => {
   const { target, key } = event;
-  const typing = target.closest?.('input, textarea, select');
-  if (key === '/' && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
-    const filter = $('#filter') ?? $('[data-filter]');
-    if (filter && !state.dialogs.length) {
-      event.preventDefault();
-      filter.focus();
-      filter.select();
-    }
-  }
-  const menu = target.closest?.('[popover].menu');
-  if (menu && (key === 'ArrowDown' || key === 'ArrowUp')) {
-    const items = [...menu.querySelectorAll('button')];
+  const alone = !event.ctrlKey && !event.metaKey && !event.altKey;
+  const filter = $('[type=search]');
+  if (key === '/' && alone && filter && !state.dialogs.length && !target.closest?.('input, textarea, select')) {
     event.preventDefault();
-    items.at((items.indexOf(target) + (key === 'ArrowDown' ? 1 : -1)) % items.length)?.focus();
+    filter.focus();
+    filter.select();
   }
-  if (key === 'Enter' && (event.ctrlKey || event.metaKey) && target.nodeName === 'TEXTAREA') target.form?.requestSubmit();
-  if (key === 'Escape' && target.type === 'search' && target.value) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[key];
+  const menu = target.closest?.('.menu');
+  if (menu && step) {
+    const items = [...menu.children];
     event.preventDefault();
-    target.value = '';
-    target.dispatchEvent(new Event('input', { bubbles: true }));
+    items.at((items.indexOf(target) + step) % items.length)?.focus();
   }
+  if (key === 'Enter' && !alone && target.nodeName === 'TEXTAREA') target.form?.requestSubmit();
 });
 
 // A name that is cut in two parts is copied as one.
-document.addEventListener('copy', (event) => {
+on('copy', event => {
   const selection = getSelection();
   const cut = selection.anchorNode?.parentElement?.closest('.cut');
   if (!cut?.contains(selection.focusNode)) return;
@@ -162,33 +125,25 @@ document.addEventListener('copy', (event) => {
   event.preventDefault();
 });
 
-addEventListener('beforeunload', (event) => {
-  if (state.dialogs.some((dialog) => dialog.draft && isChanged(dialog)) || (state.first && isChanged(state.first))) event.preventDefault();
+addEventListener('beforeunload', event => {
+  if ([state.first, ...state.dialogs].some(dialog => dialog && isChanged(dialog))) event.preventDefault();
 });
-document.addEventListener('visibilitychange', () => { if (!document.hidden) schedule(); });
 
-function route(event) {
-  const fragment = /^#key=(.+)$/.exec(location.hash);
-  if (fragment && event) { // pasted into the address of an open page
-    history.replaceState(null, '', `${location.pathname}${location.search}#/models`);
-    signIn(decodeURIComponent(fragment[1]));
-  }
-  const [, view, argument = ''] = /^#\/(\w+)(?:\/(.*))?$/.exec(location.hash) ?? [];
-  const before = state.view;
-  state.view = VIEWS[view] ? view : 'models';
-  try { state.argument = decodeURIComponent(argument); } catch { state.argument = argument; }
-  if (before !== state.view) state.filter = '';
-  if (state.view === 'play' && state.argument) state.play.alias = state.argument;
-  if (state.view === 'requests' && state.argument && !state.details[state.argument]?.record && state.session?.authenticated) loadRecord(state.argument);
+const route = event => {
+  if (event) enter(); // a key pasted into the address of an open page
+  const [, name, argument = ''] = /^#\/(\w+)(?:\/(.*))?$/.exec(location.hash) ?? [];
+  const view = VIEWS[name] ? name : 'models';
+  const moved = view !== state.view;
+  Object.assign(state, { view, argument: decoded(argument) }, moved && { filter: '' });
+  if (view === 'play') state.play.alias = state.argument || state.play.alias;
+  if (view === 'requests' && argument && isInside()) openRecord();
   listen();
-  if (event && before !== state.view) {
-    render();
-    scrollTo(0, 0);
-    $('#main').focus({ preventScroll: true });
-  } else {
-    schedule();
-  }
-}
+  schedule();
+  if (!event || !moved) return;
+  drawNow();
+  scrollTo(0, 0);
+  $('#main').focus({ preventScroll: true });
+};
 addEventListener('hashchange', route);
 
 route();

@@ -6,30 +6,36 @@ class Markup {
   constructor(text) { this.text = text; }
 }
 
-const escaped = (value) => String(value).replace(/[&<>"'`]/g, (c) => `&#${c.charCodeAt(0)};`);
-const piece = (value) => value instanceof Markup ? value.text
+const escaped = value => String(value).replace(/[&<>"'`]/g, c => `&#${c.charCodeAt(0)};`);
+const piece = value => value instanceof Markup ? value.text
   : Array.isArray(value) ? value.map(piece).join('')
-  : value === undefined || value === null || typeof value === 'boolean' ? '' : escaped(value);
+  : (value ?? false) === false || value === true ? '' : escaped(value);
 
 /** Tag of every template. Attributes in templates are always quoted. */
-function html(parts, ...values) {
+const html = (parts, ...values) => {
   return new Markup(parts.reduce((out, part, at) => out + piece(values[at - 1]) + part));
-}
+};
+/** A boolean as the value of an attribute. */
+const bool = value => value ? 'true' : 'false';
 
 const $ = (selector, within = document) => within.querySelector(selector);
-const keyOf = (node) => node.nodeType === 1 ? node.id || node.dataset.key || '' : '';
+const byId = id => document.getElementById(id);
+const on = (name, handle) => document.addEventListener(name, handle, true);
+const keyOf = node => node.id || node.dataset?.key || '';
 const drawn = new WeakMap();
 
 /** Makes the children of `target` what the markup says. */
-function draw(target, markup) {
+const draw = (target, markup) => {
   if (drawn.get(target) === markup.text) return;
   drawn.set(target, markup.text);
   const template = document.createElement('template');
   template.innerHTML = markup.text;
+  const focused = document.activeElement;
   morph(target, template.content);
-}
+  if (focused.isConnected) focused.focus({ preventScroll: true }); // what moves loses it
+};
 
-function morph(parent, fresh) {
+const morph = (parent, fresh) => {
   const wanted = new Set([...fresh.children].map(keyOf));
   const keyed = new Map();
   for (const child of [...parent.children].reverse()) { // the topmost dialog first
@@ -40,48 +46,41 @@ function morph(parent, fresh) {
   let at = parent.firstChild;
   for (const node of [...fresh.childNodes]) {
     const key = keyOf(node);
-    const candidate = key ? keyed.get(key) : at && !keyOf(at) ? at : null;
-    const match = candidate?.nodeName === node.nodeName ? candidate : null;
-    if (!match) {
+    const match = key ? keyed.get(key) : at && !keyOf(at) ? at : null;
+    if (match?.nodeName !== node.nodeName) {
       parent.insertBefore(node, at);
-    } else {
-      if (match === at) at = at.nextSibling;
-      else parent.insertBefore(match, at);
-      update(match, node);
+      continue;
     }
+    if (match === at) at = at.nextSibling;
+    else parent.insertBefore(match, at);
+    update(match, node);
   }
   while (at) {
     const next = at.nextSibling;
     leave(at);
     at = next;
   }
-}
+};
 
-function update(old, node) {
+const update = (old, node) => {
+  const { nodeName } = old;
   if (old.nodeType !== 1) {
     if (old.nodeValue !== node.nodeValue) old.nodeValue = node.nodeValue;
     return;
   }
   // A dialog and a fold keep the state that the user gave them.
-  const kept = (name) => name === 'open' && (old.nodeName === 'DIALOG' || old.nodeName === 'DETAILS');
+  const kept = name => name === 'open' && /DIALOG|DETAILS/.test(nodeName);
   for (const { name, value } of node.attributes) if (!kept(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
   for (const { name } of [...old.attributes]) if (!kept(name) && !node.hasAttribute(name)) old.removeAttribute(name);
-  if (old.nodeName === 'TEXTAREA') {
-    if (!('secret' in node.dataset) && old.value !== node.value) old.value = node.value;
-    return;
-  }
   const { value } = node; // before its options move over
-  morph(old, node);
-  if (old.nodeName === 'INPUT') {
-    if (old.type === 'checkbox' || old.type === 'radio') old.checked = node.checked;
-    else if (node.hasAttribute('value') && old.value !== node.value) old.value = node.value;
-  } else if (old.nodeName === 'SELECT' && old.value !== value) {
-    old.value = value;
-  }
-}
+  if (nodeName !== 'TEXTAREA') morph(old, node);
+  // A secret has no value in the markup, and keeps what was typed.
+  if (/checkbox|radio/.test(old.type)) old.checked = node.checked;
+  else if ('bind' in old.dataset && !('secret' in old.dataset) && old.value !== value) old.value = value;
+};
 
-function leave(node) {
+const leave = node => {
   // Closing before removal gives the focus back to where the dialog was opened.
   if (node.nodeName === 'DIALOG' && node.open) node.close();
   node.remove();
-}
+};

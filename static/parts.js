@@ -1,77 +1,132 @@
-// Pieces that all views use: icons, names, fields, menus, dialogs, messages, dates.
+// Pieces that all views use: icons, names, buttons, fields, menus, dialogs, messages, dates.
 
-/** What a click on `data-action` does: name → (element, event). Views add theirs. */
+/** What a click on `data-action` does: name → (data, dialog, element); `data.name` and `data.more` say what it is about. */
 const actions = {};
-/** What submitting a form with `data-submit` does: name → (dialog, form). */
+/** What submitting a form does: kind of its dialog → (dialog). The dialog closes when that went well, unless it gives true. */
 const submits = {};
 
-const icon = (name) => html`<svg class="icon" aria-hidden="true"><use href="#i-${name}"/></svg>`;
-const idOf = (text) => encodeURIComponent(text.toWellFormed?.() ?? text).replace(/%/g, '.');
+/** Does what a control asks for, and tells of what went wrong. */
+const act = async (work, ...about) => {
+  try {
+    const done = work?.(...about);
+    schedule();
+    drawNow();
+    await done;
+  } catch (failure) {
+    toast(reason(failure), 'bad');
+  }
+  schedule();
+};
+/** The sentence of a failure. A mistake of this page is for its console too. */
+const reason = failure => {
+  if (!(failure instanceof Failure)) console.error(failure);
+  return failure.message;
+};
+
+const icon = name => html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><use href="#i-${name}"/></svg>`;
+const tip = text => html`aria-label="${text}" title="${text}"`;
+const element = name => (look, ...inside) => html`<${name} class="${look}">${inside}</${name}>`;
+const div = element('div');
+const p = element('p');
+const span = element('span');
+const card = (look, title, ...inside) => html`<section class="card ${look}" aria-label="${title}"><h2>${title}</h2>${inside}</section>`;
+/** What may be longer than its place, for the keyboard too. */
+const scroller = (look, title, ...inside) => html`<div class="${look}" tabindex="0" role="group" aria-label="${title}">${inside}</div>`;
+const badge = (text, look = '') => span(`badge ${look}`, text);
+const soft = text => p('soft', text);
+const hint = text => p('hint', text);
+const warned = text => text && p('failed', icon('warn'), span('', text));
+const code = text => html`<code>${text}</code>`;
+const list = (look, items) => html`<ul class="${look}">${items.map(item => html`<li>${item}</li>`)}</ul>`;
+const fold = (title, inside, open, look) => html`<details class="${look}" ${open && 'open'}><summary>${title}</summary>${inside}</details>`;
+const skeleton = () => span('skeleton', '\u00a0');
 
 const TAIL = 10;
 /** A name that is cut in the middle where it does not fit; whole in its title and when it is copied. */
-function cut(text, look = '') {
+const cut = (text, look) => {
   const whole = String(text ?? '');
   const letters = [...whole];
-  if (letters.length <= 2 * TAIL || /[\u0590-\u08ff]/.test(whole)) return html`<bdi class="cut ${look}" title="${whole}"><span class="head">${whole}</span></bdi>`;
-  return html`<bdi class="cut ${look}" title="${whole}"><span class="head">${letters.slice(0, -TAIL).join('')}</span><span>${letters.slice(-TAIL).join('')}</span></bdi>`;
-}
+  const at = letters.length <= 2 * TAIL || /[\u0590-\u08ff]/.test(whole) ? letters.length : -TAIL;
+  return html`<bdi class="cut ${look}" title="${whole}">${span('head', letters.slice(0, at))}${at < 0 && span('', letters.slice(at))}</bdi>`;
+};
+
+/** A button. Its words are those of its action; a `bare` one shows its icon only; `on` makes it one that stays pressed. */
+const button = (action, { label = t(action), glyph, bare, look = bare && 'quiet', name, more, on, off, attributes } = {}) => html`<button type="button" class="${look}" data-action="${action}" data-name="${name}" data-more="${more}" ${on !== undefined && html`aria-pressed="${bool(on)}"`} ${bare && tip(label)} ${off && 'disabled'} ${attributes}>${glyph && icon(glyph)}${!bare && label}</button>`;
+const link = (href, label, { glyph, look = '', said } = {}) => html`<a class="button ${look}" href="#/${href}" ${said && tip(said)}>${glyph && icon(glyph)}${label}</a>`;
 
 /** A button and its menu; the items come into the document when it opens. */
-function menu(id, label, items) {
-  return html`<button class="quiet" type="button" id="open-${id}" popovertarget="menu-${id}" aria-label="${label}" title="${label}">${icon('more')}</button>
-    <div class="menu" popover id="menu-${id}" data-opener="open-${id}">${state.menu === `menu-${id}` && items.filter(Boolean).map((item) =>
-      html`<button type="button" class="${item.look}" data-action="${item.action}" data-name="${item.name}" data-more="${item.more}" ${item.disabled && 'disabled'}>${icon(item.icon)}${item.label}</button>`)}</div>`;
-}
+const menu = (of, name, items) => {
+  const id = `menu-${of}-${encode(name.toWellFormed())}`;
+  return html`<button class="quiet" type="button" popovertarget="${id}" ${tip(t('actions_for', name))}>${icon('more')}</button><div class="menu" popover id="${id}">${state.menu === id && items.filter(Boolean).map(([action, glyph, label, more, about = name], at) => button(action, { label: t(label), glyph, name: about, more, look: label, attributes: !at && html`autofocus` }))}</div>`;
+};
 
-/** A labelled input. `bind` is the path in the dialog's draft (`draft.name`) or in the state (`play.prompt`). */
-function field({ bind, id = `f-${bind}`, label, value, hint, type = 'text', placeholder, list, look = '', problem, rows, options, more, secret, disabled }) {
-  const common = html`id="${id}" data-bind="${bind}" ${problem && html`aria-invalid="true"`} ${hint && html`aria-describedby="${id}-hint"`} ${disabled && 'disabled'}`;
+/** What a path leads to: the object that holds its last member, and the name of that. */
+const holder = (path, at) => {
+  const parts = path.split('.');
+  while (parts.length > 1) at = at?.[parts.shift()];
+  return [at, parts[0]];
+};
+
+let here = null; // the dialog that is being drawn
+/** An input for a member of the dialog's draft; outside of dialogs, for a path in the state. */
+const bound = name => {
+  const bind = here ? `draft.${name}` : name;
+  const [at, member] = holder(bind, here ?? state);
+  return { id: `f-${bind}`, bind, value: at[member] };
+};
+
+/** The words of a path are those of its last member. */
+const lastOf = path => path.replace(/.*\./, '');
+
+/** A labelled input. `member` of the saved entry (a pattern) is where a problem of it is looked for. */
+const field = (name, { label = lastOf(name), hint: below = WORDS[`${label}_hint`] && t(`${label}_hint`), member = name, type = 'text', placeholder, known, look, rows, options, secret, off } = {}) => {
+  const { id, bind, value } = bound(name);
+  const problem = here?.problems.find(({ path }) => path.startsWith(`${here.list}[`) && new RegExp(`\\]\\.(${member})\\b`).test(path))?.message;
+  const common = html`id="${id}" data-bind="${bind}" class="${look}" placeholder="${placeholder}" ${secret && 'data-secret'} ${problem && html`aria-invalid="true"`} ${(problem || below) && html`aria-describedby="${id}-hint"`} ${off && 'disabled'}`;
   const control = options ? html`<span class="select"><select ${common}>${options.map(([id, text]) => html`<option value="${id}" ${id === value && 'selected'}>${text}</option>`)}</select>${icon('down')}</span>`
-    : rows ? html`<textarea class="${look}" rows="${rows}" spellcheck="false" placeholder="${placeholder}" ${secret && 'data-secret'} ${common}>
-${!secret && value}</textarea>`
-    : secret ? secretInput(common, id, placeholder)
-    : html`<input class="${look}" type="${type}" value="${value}" placeholder="${placeholder}" ${list && html`list="${list}"`} spellcheck="false" autocapitalize="off" autocomplete="off" ${common}>`;
-  return html`<div class="field" data-key="field-${id}"><label for="${id}">${label}</label>${control}${problem && html`<p class="problem" id="${id}-problem">${problem}</p>`}${hint && html`<p class="hint" id="${id}-hint">${hint}</p>`}${more}</div>`;
-}
-
-/** What is typed here stays a property of the input and never becomes part of the document. */
-function secretInput(common, id, placeholder) {
-  return html`<span class="secret"><input type="password" data-secret placeholder="${placeholder}" spellcheck="false" autocapitalize="off" autocomplete="new-password" ${common}><button class="quiet" type="button" data-action="show" data-name="${id}" aria-label="${t('show_secret')}" title="${t('show_secret')}">${icon('eye')}</button></span>`;
-}
-actions.show = (button) => {
-  const input = document.getElementById(button.dataset.name);
+    : rows ? html`<textarea rows="${rows}" ${common}>&#10;${!secret && value}</textarea>`
+    // What is typed here stays a property of the input and never becomes part of the document.
+    : secret ? html`<span class="secret"><input type="password" autocomplete="new-password" ${common}>${button('show_or_hide', { glyph: 'eye', name: id, bare: true })}</span>`
+    : html`<input type="${type}" value="${off ? '' : value}" ${known && html`list="${known}"`} ${common}>`;
+  return html`<div class="field" data-key="field-${id}"><label for="${id}">${t(label)}</label>${control}<div id="${id}-hint">${problem && p('problem', problem)}${below && hint(below)}</div></div>`;
+};
+actions.show_or_hide = ({ name }) => {
+  const input = byId(name);
   input.type = input.type === 'password' ? 'text' : 'password';
 };
 
-const toggle = ({ action, name, more, on, label, disabled, look = 'switch', text }) =>
-  html`<button type="button" role="switch" class="${look}" aria-checked="${on ? 'true' : 'false'}" data-action="${action}" data-name="${name}" data-more="${more}" ${disabled && 'disabled'} ${label && html`aria-label="${label}" title="${label}"`}>${look === 'switch' ? html`<span class="knob"></span>` : icon(on ? 'check' : 'close')}${text}</button>`;
+/** A switch; one with a `text` on it looks like a pill. */
+const toggle = (action, { on, label, text, ...more }) => button(action, { ...more, look: text ? 'pill' : 'switch', glyph: text && (on ? 'check' : 'close'), label: text ?? span('knob'), attributes: html`role="switch" aria-checked="${bool(on)}" ${label && tip(label)}` });
+const check = (name, label = t(lastOf(name)), below) => {
+  const { id, bind, value } = bound(name);
+  return html`<label class="check"><input type="checkbox" id="${id}" data-bind="${bind}" ${value && 'checked'}><span>${label}${below}</span></label>`;
+};
+const radio = (bind, id, on, label) => html`<label class="check"><input type="radio" name="${bind}" value="${id}" data-bind="${bind}" id="f-${bind}-${id}" ${on && 'checked'}><span>${label}</span></label>`;
+const search = (bind, value, label) => html`<input type="search" data-bind="${bind}" value="${value}" placeholder="${label}" aria-label="${label}">`;
 
-const check = ({ bind, label, on, hint }) => html`<label class="check"><input type="checkbox" id="f-${bind}" data-bind="${bind}" ${on && 'checked'}><span>${label}${hint && html`<span class="hint">${hint}</span>`}</span></label>`;
-
-const copyButton = (text, label = t('copy'), look = 'quiet') =>
-  html`<button type="button" class="${look} copy" data-action="copy" data-text="${text}" aria-label="${label}" title="${label}">${icon('copy')}${look !== 'quiet' && label}</button>`;
-
-actions.copy = async (button) => {
-  const done = await copyText(button.dataset.text);
-  button.classList.add(done ? 'done' : 'failed');
-  $('use', button)?.setAttribute('href', done ? '#i-check' : '#i-close');
-  say(t(done ? 'copied' : 'copy_failed'));
-  setTimeout(() => {
+const copyButton = (text, look = 'quiet') => button('copy', { glyph: 'copy', look: `${look} copy`, name: text, bare: look === 'quiet' });
+const snippet = (text, label, id) => html`<div class="snippet"><pre tabindex="0" id="${id}" aria-label="${label}"><code>${text}</code></pre>${copyButton(text, 'small')}</div>`;
+actions.copy = async ({ name }, _, button) => {
+  const done = await copyText(name);
+  const mark = (glyph, ...looks) => {
     button.classList.remove('done', 'failed');
-    $('use', button)?.setAttribute('href', '#i-copy');
-  }, 1500);
+    button.classList.add(...looks);
+    $('use', button)?.setAttribute('href', `#i-${glyph}`);
+  };
+  mark(done ? 'check' : 'close', done ? 'done' : 'failed');
+  $('#said').textContent = t(done ? 'copied' : 'copy_failed');
+  setTimeout(mark, 1500, 'copy');
 };
 
 /** Also on plain http, where browsers offer no clipboard: a LAN address is the usual home of this page. */
-async function copyText(text) {
+const copyText = async text => {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
     const area = document.createElement('textarea');
     area.value = text;
-    area.className = 'away';
+    area.className = 'sr';
     const focused = document.activeElement;
     (focused?.closest('dialog') ?? document.body).append(area);
     area.select();
@@ -80,183 +135,160 @@ async function copyText(text) {
     focused?.focus();
     return done;
   }
-}
+};
 
 // Messages
 
 const TOAST_MS = 5000;
 const UNDO_MS = 8000;
-let toastCount = 0;
-/** One line at the bottom. `undo` adds a button; its result is awaited by nobody. */
-function toast(text, look = '', undo) {
-  const entry = { id: `toast-${toastCount++}`, text, look, undo };
-  state.toasts = [...state.toasts.filter((other) => other.text !== text), entry].slice(-3);
+let count = 0;
+/** One line at the bottom. `undo` adds a button that does it. */
+const toast = (text, look = '', undo) => {
+  const id = `toast-${count++}`;
+  state.toasts = [...state.toasts.filter(other => other.text !== text), { id, text, look, undo }].slice(-3);
   schedule();
-  setTimeout(() => dismiss(entry.id), undo ? UNDO_MS : look === 'bad' ? 2 * TOAST_MS : TOAST_MS);
-}
-function dismiss(id) {
-  state.toasts = state.toasts.filter((entry) => entry.id !== id);
-  schedule();
-}
-actions.dismiss = (button) => dismiss(button.dataset.name);
-actions.undo = (button) => {
-  const entry = state.toasts.find((entry) => entry.id === button.dataset.name);
-  dismiss(button.dataset.name);
-  entry?.undo();
+  setTimeout(actions.dismiss, undo ? UNDO_MS : look ? 2 * TOAST_MS : TOAST_MS, { name: id });
 };
-/** For screen readers only. */
-const say = (text) => { $('#said').textContent = text; };
+actions.dismiss = ({ name }) => {
+  state.toasts = state.toasts.filter(({ id }) => id !== name);
+  schedule();
+};
+actions.undo = ({ name }) => {
+  const { undo } = state.toasts.find(({ id }) => id === name);
+  actions.dismiss({ name });
+  return undo();
+};
 
-function drawToasts() {
+const drawToasts = () => {
   const area = $('#toasts');
-  draw(area, html`${state.toasts.map((entry) => html`<div class="toast ${entry.look}" data-key="${entry.id}"><span>${entry.text}</span>${entry.undo && html`<button type="button" data-action="undo" data-name="${entry.id}">${t('undo')}</button>`}<button type="button" class="quiet" data-action="dismiss" data-name="${entry.id}" aria-label="${t('close')}">${icon('close')}</button></div>`)}`);
-  const open = area.matches(':popover-open');
+  draw(area, html`${state.toasts.map(({ id, text, look, undo }) => html`<div class="toast ${look}" data-key="${id}">${span('', text)}${undo && button('undo', { name: id })}${button('dismiss', { label: t('close'), name: id, glyph: 'close', bare: true })}</div>`)}`);
   const newest = state.toasts.at(-1)?.id ?? '';
-  if (open && area.dataset.newest !== newest) area.hidePopover(); // shown again it lies above dialogs
-  if (newest && !area.matches(':popover-open')) area.showPopover();
+  if (area.dataset.newest === newest) return;
   area.dataset.newest = newest;
-}
+  area.hidePopover(); // shown again it lies above dialogs
+  if (newest) area.showPopover();
+};
 
 // Dialogs
 
-let dialogCount = 0;
-/** Opens a dialog: `kind` names its view in `dialogViews`. */
-function open(kind, data) {
-  const dialog = { kind, id: `dialog-${dialogCount++}`, problems: [], error: '', busy: false, ...data };
-  dialog.untouched = JSON.stringify(dialog.draft ?? null);
+/** Opens a dialog: `kind` names its view in `views` and what submitting it does. */
+const open = (kind, data) => {
+  const dialog = { kind, id: `dialog-${count++}`, problems: [], draft: {}, ...data };
+  dialog.untouched = JSON.stringify(dialog.draft);
   state.dialogs.push(dialog);
   schedule();
   return dialog;
-}
-const dialogViews = {};
-const isChanged = (dialog) => dialog.untouched !== null && JSON.stringify(dialog.draft ?? null) !== dialog.untouched;
-function shut(dialog) {
-  state.dialogs = state.dialogs.filter((other) => other !== dialog);
-  schedule();
-}
-const dialogOf = (element) => {
-  const id = element?.closest('[data-dialog]')?.dataset.dialog;
-  return state.dialogs.find((dialog) => dialog.id === id) ?? (state.first?.id === id ? state.first : undefined);
 };
-async function leaveDialog(dialog) {
-  if (dialog.busy) return;
-  if (isChanged(dialog) && !(await confirmed({ title: t('discard_title'), text: t('discard_text'), yes: t('discard'), look: 'danger' }))) return;
-  dialog.resolve?.(null);
+const views = {};
+const isChanged = ({ draft, untouched }) => untouched && JSON.stringify(draft) !== untouched;
+const shut = dialog => {
+  state.dialogs = state.dialogs.filter(other => other !== dialog);
+  schedule();
+};
+const dialogOf = element => {
+  const name = element?.closest?.('[data-dialog]')?.dataset.dialog;
+  return name && [state.first, state.login, ...state.dialogs].find(dialog => dialog?.id === name);
+};
+/** What is drawn inside is of that dialog. */
+const within = (dialog, view) => {
+  here = dialog;
+  const drawn = view(dialog);
+  here = null;
+  return drawn;
+};
+const leaveDialog = async dialog => {
+  if (!dialog || dialog.busy || dialog === state.login) return;
+  if (isChanged(dialog) && !(await confirmed(t('leave_title'), t('leave_text'), t('discard')))) return;
+  dialog.resolve?.();
   shut(dialog);
-}
-actions.close = (button) => leaveDialog(dialogOf(button));
+};
+actions.close = (_, dialog) => leaveDialog(dialog);
 
-function modal(dialog, { title, body, foot, submit, look = '' }) {
-  return html`<dialog id="${dialog.id}" class="${look}" aria-labelledby="${dialog.id}-title" data-dialog="${dialog.id}"><form data-submit="${submit}" novalidate autocomplete="off">
-    <header><h2 id="${dialog.id}-title">${title}</h2><button type="button" class="quiet" data-action="close" aria-label="${t('close')}" title="${t('close')}">${icon('close')}</button></header>
-    <div class="body">${body}</div>${formError(dialog)}${foot && html`<footer>${foot}</footer>`}</form></dialog>`;
-}
+/** The frame of a dialog. `save`: the words on the button that submits it; without them it has none. */
+const modal = (title, body, save, { look, start, primary = 'primary' } = {}) => html`<dialog id="${here.id}" class="${look}" closedby="any" aria-labelledby="${here.id}-title" data-dialog="${here.id}"><form novalidate autocomplete="off">
+  <header><h2 id="${here.id}-title">${title}</h2>${button('close', { glyph: 'close', bare: true })}</header>
+  ${div('body', body)}${formEnd(save, [start, button('close', { label: t('cancel') })], primary)}</form></dialog>`;
 
-/** What is wrong with a form, in one place above its buttons. */
-const formError = (dialog) => html`<div class="form-error" role="alert">${dialog.error && html`<p>${icon('warn')}<span>${dialog.error}</span></p>`}${dialog.problems.length > 1 && html`<ul>${dialog.problems.slice(0, 8).map((problem) => html`<li><code>${problem.path}</code> ${problem.message}</li>`)}</ul>`}</div>`;
-
-const cancelButton = () => html`<button type="button" data-action="close">${t('cancel')}</button>`;
-const saveButton = (dialog, label = t('save')) => html`<button class="primary" type="submit" ${dialog.busy && 'disabled'}>${dialog.busy ? t('saving') : label}</button>`;
+/** What is wrong with a form, and below it the buttons. */
+const formEnd = (save, start, look = 'primary') => html`<div class="form-error" role="alert">${warned(here.error)}${here.problems.length > 1 && list('', here.problems.map(({ path, message }) => [code(path), ' ', message]))}</div>
+  ${save && html`<footer>${start}<button class="${look}" type="submit" ${(here.busy || here.waiting) && 'disabled'}>${here.busy ? t('saving') : save}</button></footer>`}`;
 
 /** The members of an entry that a form has no fields for, as JSON; they may hold secrets, so they stay out of the document. */
 const restText = (entry, fields) => {
   const rest = Object.entries(entry ?? {}).filter(([key]) => !fields.includes(key));
   return rest.length ? JSON.stringify(Object.fromEntries(rest), null, 2) : '';
 };
-function restOf({ rest }) {
-  if (!rest.trim()) return {};
-  let value;
-  try { value = parse(rest); } catch (error) { throw new Mistake('draft.rest', t('bad_json', { error: error.message })); }
-  if (typeOf(value) !== 'json' || Array.isArray(value)) throw new Mistake('draft.rest', t('need_object'));
+/** The JSON object that stands in a member of a draft. */
+const objectOf = (draft, name) => {
+  if (!draft[name].trim()) return {};
+  let value, error;
+  try { value = parse(draft[name]); } catch (failure) { error = failure.message; }
+  if (error || typeOf(value) !== 'json' || Array.isArray(value)) throw mistake(name, t('bad_json', error ?? draft[name]));
   return value;
-}
-const restField = ({ draft, problems }, list, placeholder) => html`<details ${draft.rest && 'open'}><summary>${t('more_options')}</summary><div class="fold">${field({ bind: 'draft.rest', label: t('rest'), value: draft.rest, rows: 5, look: 'mono', secret: true, placeholder, hint: t(`rest_${list}`), problem: problems.find(({ path }) => /\]\.(headers|flags|timeouts|kind|proxy|ca_file|retry)/.test(path))?.message })}</div></details>`;
+};
+const restField = (names, placeholder) => fold(t('more_options'), field('rest', { rows: 5, look: 'mono', secret: true, placeholder, hint: t('rest_hint', names), member: names.replaceAll(', ', '|') }), here.draft.rest);
 
 /** Runs the saving of a form: shows what went wrong in the form, and closes it when it went well. */
-async function submitForm(dialog, work) {
+const submitForm = async (dialog, work = submits[dialog.kind]) => {
   if (dialog.busy) return;
   Object.assign(dialog, { busy: true, error: '', problems: [] });
   schedule();
   try {
-    await work();
-    dialog.busy = false;
-    shut(dialog);
-    return true;
+    if (!(await work?.(dialog))) shut(dialog);
   } catch (failure) {
-    if (!(failure instanceof Failure)) console.error(failure);
-    Object.assign(dialog, { busy: false, error: failure.message, problems: failure.body?.problems ?? [] });
-    schedule();
-    drawNow();
-    const wrong = document.getElementById(failure.field ?? '') ?? $(`[data-dialog="${dialog.id}"] [aria-invalid]`);
+    Object.assign(dialog, { error: reason(failure), problems: failure.problems ?? [] });
+    dialog.busy = false;
+    render();
+    const wrong = byId(failure.field) ?? $(`[data-dialog=${dialog.id}] [aria-invalid]`);
     const fold = wrong?.closest('details');
     if (fold) fold.open = true;
     wrong?.focus();
-    return false;
   }
-}
+  dialog.busy = false;
+  schedule();
+};
 /** A mistake that the page itself sees: the field is named, and gets the focus. */
-class Mistake extends Failure {
-  constructor(bind, message) {
-    super(0, message);
-    this.field = `f-${bind}`;
-  }
-}
-
-/** Asks; true if the answer is yes. */
-function confirmed({ title, text, yes, look = 'primary', list = [] }) {
-  return new Promise((resolve) => open('confirm', { title, text, yes, look, list, resolve }));
-}
-dialogViews.confirm = (dialog) => modal(dialog, {
-  title: dialog.title,
-  look: 'narrow',
-  submit: 'confirm',
-  body: html`<p>${dialog.text}</p>${dialog.list.length > 0 && html`<ul class="names">${dialog.list.slice(0, 12).map((name) => html`<li>${cut(name, 'mono')}</li>`)}${dialog.list.length > 12 && html`<li>${t('and_more', { n: dialog.list.length - 12 })}</li>`}</ul>`}`,
-  foot: html`<button type="button" data-action="close">${t('cancel')}</button><button class="${dialog.look}" type="submit">${dialog.yes}</button>`,
-});
-submits.confirm = (dialog) => {
-  shut(dialog);
-  dialog.resolve(true);
+const mistake = (name, message) => Object.assign(new Failure(0, message), { field: `f-draft.${name}` });
+/** The text of a field that must not be empty. */
+const needed = (draft, path) => {
+  const [at, name] = holder(path, draft);
+  const text = at[name].trim();
+  if (!text) throw mistake(path, t('missing', t(name)));
+  return text;
 };
 
-const askAboutClashes = (clashes) => new Promise((resolve) => {
-  open('clash', { clashes, draft: Object.fromEntries(clashes.map(({ key }) => [key || 'entry', 'mine'])), resolve }).untouched = null;
+/** Asks before something goes; true if the answer is yes. */
+const confirmDelete = (name, text, names) => confirmed(t('delete_title', name), text, t('delete'), names);
+const confirmed = (title, text, yes, names = []) => new Promise(resolve => open('confirm', { title, text, yes, names, resolve }));
+views.confirm = ({ title, text, yes, names }) => modal(title, [p('', text), list('names', names.map(name => cut(name, 'mono')))], yes, { look: 'narrow', primary: 'danger' });
+submits.confirm = ({ resolve }) => resolve(true);
+
+const askAboutClashes = clashes => new Promise(resolve => {
+  open('clash', { clashes, draft: Object.fromEntries(clashes.map(({ key }) => [key, 'mine'])), resolve }).untouched = '';
 });
-const CONCEALED = ['auth', 'headers'];
-dialogViews.clash = (dialog) => modal(dialog, {
-  title: t('clash_title'),
-  submit: 'clash',
-  body: html`<p>${t('clash_text')}</p>${dialog.clashes.map(({ key, mine, theirs }) => {
-    const id = key || 'entry';
-    const shown = (value) => value === undefined ? t('not_there') : CONCEALED.includes(key) ? t('concealed') : plain(value);
-    const choice = (side, value) => html`<label class="choice"><input type="radio" name="clash-${id}" value="${side}" data-bind="draft.${id}" ${dialog.draft[id] === side && 'checked'}><span><b>${t(`clash_${side}`)}</b> <code>${shown(value)}</code></span></label>`;
-    return html`<fieldset><legend><code>${key || t('clash_entry')}</code></legend>${choice('mine', mine)}${choice('theirs', theirs)}</fieldset>`;
-  })}`,
-  foot: html`<button type="button" data-action="close">${t('cancel')}</button><button class="primary" type="submit">${t('clash_save')}</button>`,
-});
-submits.clash = (dialog) => {
-  shut(dialog);
-  dialog.resolve(Object.fromEntries(dialog.clashes.map(({ key }) => [key, dialog.draft[key || 'entry']])));
-};
+views.clash = ({ clashes, draft }) => modal(t('clash_title'), [p('', t('clash_text')), clashes.map(({ key, ...sides }) => html`<fieldset><legend>${code(key || t('clash_entry'))}</legend>${['mine', 'theirs'].map(side => radio(`draft.${key}`, side, draft[key] === side, html`<b>${t(`clash_${side}`)}</b> ${code(sides[side] === undefined ? t('not_there') : /auth|headers/.test(key) ? t('concealed') : plain(sides[side]))}`))}</fieldset>`)], t('clash_save'));
+submits.clash = ({ draft, resolve }) => resolve(draft);
 
 /** A JSON value as a person would type it. */
-const plain = (value) => typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value);
+const plain = value => typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value);
+
+/** Labels and values, without those that are not known. */
+const factList = facts => html`<dl class="facts">${facts.filter(([, value]) => (value ?? '') !== '').map(([label, value, title]) => html`<div><dt>${t(label)}</dt><dd title="${title}">${typeof value === 'number' ? number(value) : cut(value)}</dd></div>`)}</dl>`;
 
 // Times and numbers
 
-const relative = (ms) => {
-  const format = new Intl.RelativeTimeFormat(language(), { numeric: 'auto', style: 'short' });
+const UNITS = [[86400, 'day'], [3600, 'hour'], [60, 'minute'], [1, 'second']];
+const relative = ms => {
   const seconds = Math.round((ms - Date.now()) / 1000);
-  const size = Math.abs(seconds);
-  return size < 60 ? format.format(seconds, 'second') : size < 3600 ? format.format(Math.round(seconds / 60), 'minute')
-    : size < 86400 ? format.format(Math.round(seconds / 3600), 'hour') : format.format(Math.round(seconds / 86400), 'day');
+  const [size, unit] = UNITS.find(([size]) => Math.abs(seconds) >= size) ?? UNITS[3];
+  return new Intl.RelativeTimeFormat(language(), { numeric: 'auto', style: 'short' }).format(Math.round(seconds / size), unit);
 };
-const moment = (ms) => new Intl.DateTimeFormat(language(), { dateStyle: 'medium', timeStyle: 'medium' }).format(ms);
-const clock = (ms) => new Intl.DateTimeFormat(language(), { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false }).format(ms);
-const number = (value, digits = 0) => new Intl.NumberFormat(language(), { maximumFractionDigits: digits }).format(value);
-const span = (ms) => ms === null || ms === undefined ? '' : ms < 1000 ? `${number(ms)} ms` : `${number(ms / 1000, ms < 10000 ? 2 : 1)} s`;
-const bytes = (n) => n < 1024 ? `${number(n)} B` : n < 1048576 ? `${number(n / 1024, 1)} KB` : `${number(n / 1048576, 1)} MB`;
-/** A stretch of seconds in its largest unit. */
-const lasting = (s) => {
-  const [value, unit] = s < 120 ? [s, 'second'] : s < 7200 ? [s / 60, 'minute'] : s < 172800 ? [s / 3600, 'hour'] : [s / 86400, 'day'];
-  return new Intl.NumberFormat(language(), { style: 'unit', unit, unitDisplay: 'long', maximumFractionDigits: 0 }).format(value);
+const moment = (ms, style = { dateStyle: 'medium', timeStyle: 'medium' }) => new Intl.DateTimeFormat(language(), style).format(ms);
+const number = (value, digits = 0, more) => new Intl.NumberFormat(language(), { maximumFractionDigits: digits, ...more }).format(value);
+const took = ms => (ms ?? '') === '' ? '' : ms < 1000 ? `${number(ms)} ms` : `${number(ms / 1000, ms < 10000 ? 2 : 1)} s`;
+const bytes = n => n < 1024 ? `${number(n)} B` : n < 1048576 ? `${number(n / 1024, 1)} KB` : `${number(n / 1048576, 1)} MB`;
+/** A stretch of seconds in its largest unit, from two of it on. */
+const lasting = s => {
+  const [size, unit] = UNITS.find(([size]) => s >= 2 * size) ?? UNITS[3];
+  return number(s / size, 0, { style: 'unit', unit, unitDisplay: 'long' });
 };

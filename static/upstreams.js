@@ -4,294 +4,258 @@ const TAGS_FOLDED = 14;
 const TAGS_DRAWN_MAX = 400;
 const TAG_FILTER_FROM = 20;
 const OAUTH = {
-  anthropic_oauth: { label: 'Claude', provider: 'claude', base_url: 'https://api.anthropic.com', name: 'claude' },
-  codex_oauth: { label: 'Codex', provider: 'codex', base_url: 'https://chatgpt.com/backend-api', name: 'codex' },
+  anthropic_oauth: { label: 'Claude', provider: 'claude', base_url: 'https://api.anthropic.com' },
+  codex_oauth: { label: 'Codex', provider: 'codex', base_url: 'https://chatgpt.com/backend-api' },
 };
 const UPSTREAM_FIELDS = ['name', 'base_url', 'auth', 'enabled', 'anthropic_base_url', ...PROTOCOLS.map(({ flag }) => flag)];
 const unfolded = new Set(); // upstreams whose tags are all shown
 const tagFilters = {};
 
-function upstreamsView() {
+const upstreamsView = () => {
   const { upstreams } = state.config;
   if (!upstreams.length) {
-    state.first ??= upstreamDraft(null, { id: 'first' });
-    return html`<div class="top"><h1>${t('upstreams')}</h1></div>
-      <section class="card first" data-dialog="first" aria-label="${t('add_upstream')}"><h2>${t('no_upstreams_title')}</h2><p class="soft">${t('no_upstreams_text')}</p>
-      <div class="examples">${Object.keys(EXAMPLES).map((id) => html`<button type="button" data-action="example" data-name="${id}">${t(`example_${id}`)}</button>`)}</div>
-      <form data-submit="upstream" novalidate autocomplete="off">${upstreamForm(state.first)}${formError(state.first)}<footer>${saveButton(state.first, t('add_upstream'))}</footer></form></section>`;
+    state.first ??= { ...upstreamDraft(), id: 'first', kind: 'upstream', problems: [] };
+    return html`${top()}<section class="card first" data-dialog="first" aria-label="${t('add_upstream')}"><h2>${t('start_title')}</h2>${soft(t('example_text'))}${div('actions', Object.keys(EXAMPLES).map(name => button('example', { label: t(`example_${name}`), name })))}
+      <form novalidate autocomplete="off">${within(state.first, first => [upstreamForm(first), formEnd(t('add_upstream'))])}</form></section>`;
   }
   const loading = upstreams.filter(({ name }) => state.fetched[name]?.loading).length;
-  return html`<div class="top"><h1>${t('upstreams')}</h1><div class="actions"><span class="soft still" aria-live="polite">${loading > 0 && t('still_loading', { n: loading })}</span>
-      <button type="button" data-action="reload-all" aria-label="${t('reload_models')}" title="${t('reload_models')}">${icon('refresh')}</button>
-      <button class="primary" type="button" data-action="new-upstream">${icon('plus')}${t('add_upstream')}</button></div></div>
-    <div class="cards">${upstreams.map(upstreamCard)}</div>`;
-}
+  return html`${top(html`<span class="soft" aria-live="polite">${loading > 0 && t('still_loading', loading)}</span>`,
+    button('fetch_models_again', { glyph: 'refresh', bare: true, look: '' }), button('add_upstream', { glyph: 'plus', look: 'primary' }))}
+    ${div('cards', upstreams.map(upstreamCard))}`;
+};
 
 const EXAMPLES = {
-  lan: { name: 'local', base_url: 'http://192.168.1.10:8000', support_chat_completions: true },
+  lan: { name: 'local', base_url: 'http://192.168.1.10:8000' },
   anthropic: { name: 'anthropic', base_url: 'https://api.anthropic.com', support_chat_completions: false, support_anthropic_messages: true },
-  account: { name: 'claude', type: 'anthropic_oauth', base_url: OAUTH.anthropic_oauth.base_url },
+  account: { name: 'claude', type: 'anthropic_oauth' },
 };
-actions.example = (button) => {
-  Object.assign(state.first.draft, upstreamDraft(null, {}).draft, EXAMPLES[button.dataset.name], { key: state.first.draft.key });
-  state.first.test = null;
-  schedule();
-  drawNow();
-  document.getElementById('f-draft.base_url')?.focus();
+actions.example = ({ name }) => {
+  const { draft } = state.first;
+  Object.assign(state.first, { draft: { ...upstreamDraft().draft, ...EXAMPLES[name], api_key: draft.api_key }, test: null });
+  render();
+  byId('f-draft.base_url')?.focus();
 };
 
-function upstreamCard(upstream, at) {
-  const { name } = upstream;
-  const on = upstream.enabled !== false;
+const upstreamCard = (upstream, at, { length }) => {
+  const { name, auth, kind, base_url, anthropic_base_url } = upstream;
+  const on = isOn(upstream);
   const oauth = isOauth(upstream);
-  const key = upstream.auth?.key;
-  return html`<section class="card upstream ${!on && 'off'}" data-key="upstream-${idOf(name)}" aria-label="${name}">
-    <div class="card-head">${toggle({ action: 'toggle-upstream', name, on, disabled: state.busy.has(`upstream ${name}`), label: t('enabled_x', { name }) })}<h2>${cut(name)}</h2>
-      ${oauth ? html`<span class="badge">${t('account_of', { provider: OAUTH[upstream.auth.type].label })}</span>` : upstream.kind && upstream.kind !== 'generic' && html`<span class="badge">${upstream.kind}</span>`}${!on && html`<span class="badge warn">${t('switched_off')}</span>`}
-      ${menu(`upstream-${idOf(name)}`, t('actions_for', { name }), [
-        { action: 'edit-upstream', name, icon: 'settings', label: t('edit') },
-        on && { action: 'reload', name, icon: 'refresh', label: t('reload_models') },
-        on && { action: 'new-alias', name, icon: 'plus', label: t('new_alias') },
-        { action: 'copy-name', name: upstream.base_url, icon: 'copy', label: t('copy_address') },
-        at > 0 && { action: 'move', name, more: '-1', icon: 'arrow', look: 'up', label: t('move_up') },
-        at < state.config.upstreams.length - 1 && { action: 'move', name, more: '1', icon: 'arrow', look: 'down', label: t('move_down') },
-        { action: 'delete-upstream', name, icon: 'trash', label: t('delete'), look: 'danger' },
+  return html`<section class="card upstream ${!on && 'off'}" data-key="upstream-${name}" data-place="${at}" aria-label="${name}">
+    <div class="card-head">${length > 1 && html`<span class="grip" draggable="true" title="${t('drag_to_move')}">⠿</span>`}${toggle('toggle_upstream', { name, on, label: t('enabled_x', name) })}<h2>${cut(name)}</h2>
+      ${oauth ? badge(t('x_account', OAUTH[auth.type].label)) : kind && kind !== 'generic' && badge(kind)}${!on && badge(t('switched_off'), 'warn')}
+      ${menu('upstream', name, [
+        ['edit_upstream', 'settings', 'edit'],
+        on && ['fetch_models_again', 'refresh', 'fetch_models_again'],
+        on && ['new_alias', 'plus', 'new_alias'],
+        ['copy_name', 'copy', 'copy_address', '', base_url],
+        at > 0 && ['move', 'arrow', 'move_up', at - 1],
+        at < length - 1 && ['move', 'arrow', 'move_down', at + 1],
+        ['delete_upstream', 'trash', 'delete'],
       ])}</div>
-    <p class="address">${cut(upstream.base_url, 'mono soft')}${upstream.anthropic_base_url && html`<span class="soft">Messages: ${cut(upstream.anthropic_base_url, 'mono soft')}</span>`}
-      ${!oauth && html`<span class="soft">${!key ? t('no_key') : html`${t('key_is')} <code>${key}</code>`}</span>`}</p>
+    <p class="address">${cut(base_url, 'mono soft')}${anthropic_base_url && span('soft', 'Messages: ', cut(anthropic_base_url, 'mono'))}
+      ${!oauth && span('soft', auth?.key ? [t('key_is'), ' ', code(auth.key)] : t('no_key'))}</p>
     ${oauth && accountPart(upstream)}
-    <div class="pills" role="group" aria-label="${t('protocols_of', { name })}">${PROTOCOLS.map(({ flag, label }) => oauth
-      ? html`<span class="pill fixed" title="${t('fixed_on')}">${icon('check')}${label}</span>`
-      : toggle({ action: 'toggle-protocol', name, more: flag, on: upstream[flag] === true, look: 'pill', text: label, disabled: state.busy.has(`${flag} ${name}`) }))}</div>
+    <div class="pills" role="group" aria-label="${t('protocols_of', name)}">${PROTOCOLS.map(({ flag, label }) => oauth
+      ? html`<span class="pill" title="${t('fixed_on')}">${icon('check')}${label}</span>`
+      : toggle('toggle_protocol', { name, more: flag, on: upstream[flag] === true, text: label }))}</div>
     ${on && modelTags(upstream)}</section>`;
-}
+};
 
-/** The models of an upstream, each in one of three looks: available, enabled, conflict. */
-function tagsOf(upstream) {
-  const { models = [] } = state.fetched[upstream.name] ?? {};
-  const byName = new Map(state.config.aliases.map((alias) => [alias.alias, alias]));
-  const auto = new Map(state.config.aliases.filter((alias) => alias.source === 'auto' && alias.upstream === upstream.name).map((alias) => [alias.target_model, alias]));
-  const tags = models.map(({ id, max_model_len }) => {
-    const taken = byName.get(id);
+/** The models of an upstream, each in one of three looks: enabled, available, conflict. */
+const tagsOf = ({ name }) => {
+  const { models = [], loading, error } = state.fetched[name] ?? {};
+  const { aliases } = state.config;
+  const byName = new Map(aliases.map(alias => [alias.alias, alias]));
+  const auto = new Map(aliases.filter(({ source, upstream }) => source === 'auto' && upstream === name).map(({ alias, target_model }) => [target_model, alias]));
+  const tags = models.map(({ id }) => {
     const alias = auto.get(id);
+    const taken = byName.get(id);
     auto.delete(id);
-    return { id, max_model_len, alias, taken, look: alias ? 'enabled' : taken ? 'conflict' : 'available' };
+    return { id, alias, taken, look: alias ? 'enabled' : taken ? 'conflict' : 'available' };
   });
-  for (const [id, alias] of auto) tags.push({ id, alias, look: 'enabled', unlisted: !state.fetched[upstream.name]?.loading && !state.fetched[upstream.name]?.error });
-  const order = { enabled: 0, conflict: 2, available: 1 };
-  return tags.sort((a, b) => order[a.look] - order[b.look]);
-}
+  for (const [id, alias] of auto) tags.push({ id, alias, look: 'enabled', unlisted: !loading && !error });
+  const order = tag => ['enabled', 'available', 'conflict'].indexOf(tag.look);
+  return tags.sort((a, b) => order(a) - order(b));
+};
 
-function modelTags(upstream) {
+const modelTags = upstream => {
   const { name } = upstream;
-  const fetched = state.fetched[name] ?? { loading: true, models: [] };
+  const { error, loading } = state.fetched[name] ?? { loading: true };
   const tags = tagsOf(upstream);
-  if (fetched.loading && !tags.length) return html`<div class="tags" aria-busy="true" aria-label="${t('loading_models')}">${[6, 9, 7, 8].map((n) => html`<span class="tag skeleton w${n}">&nbsp;</span>`)}</div>`;
-  const words = (tagFilters[idOf(name)] ?? '').toLowerCase();
-  const found = words ? tags.filter(({ id }) => id.toLowerCase().includes(words)) : tags;
+  if (loading && !tags.length) return html`<div class="tags" aria-busy="true" aria-label="${t('loading')}">${[1, 2, 3, 4].map(skeleton)}</div>`;
+  const words = tagFilters[name] ?? '';
+  const found = tags.filter(({ id }) => id.toLowerCase().includes(words.toLowerCase()));
   const all = unfolded.has(name) || words;
   const shown = found.slice(0, all ? TAGS_DRAWN_MAX : TAGS_FOLDED);
-  return html`${fetched.error && html`<p class="failed" role="status">${icon('warn')}<span>${t('models_failed', { error: fetched.error })}</span><button type="button" class="small" data-action="reload" data-name="${name}">${t('try_again')}</button></p>`}
-    ${tags.length > TAG_FILTER_FROM && html`<div class="tag-filter"><input type="search" id="tags-${idOf(name)}" data-bind="tags.${idOf(name)}" data-filter value="${tagFilters[idOf(name)] ?? ''}" placeholder="${t('filter_n_models', { n: tags.length })}" aria-label="${t('filter_n_models', { n: tags.length })}" autocomplete="off" spellcheck="false"></div>`}
-    ${(tags.length > 0 || !fetched.error) && html`<div class="tags" role="group" aria-label="${t('models_of', { name })}">${shown.map((tag) => modelTag(upstream, tag))}
-      ${found.length > shown.length && !all && html`<button type="button" class="tag fold" data-action="unfold" data-name="${name}" aria-expanded="false">${t('n_more', { n: found.length - shown.length })}</button>`}
-      ${unfolded.has(name) && found.length > TAGS_FOLDED && !words && html`<button type="button" class="tag fold" data-action="unfold" data-name="${name}" aria-expanded="true">${t('fewer')}</button>`}
-      ${found.length > shown.length && all && html`<span class="soft">${t('more_by_filter', { n: found.length - shown.length })}</span>`}
-      ${!found.length && !fetched.error && html`<span class="soft">${words ? t('nothing_found') : t('no_models_listed')}</span>`}</div>`}
-    ${tags.length > 0 && !tags.some(({ look }) => look === 'enabled') && html`<p class="hint">${t('tags_hint')}</p>`}`;
-}
+  const more = found.length - shown.length;
+  const folding = label => button('unfold', { label, name, look: 'tag fold', attributes: html`aria-expanded="${bool(all)}"` });
+  return html`${error && html`<div class="actions" role="status">${warned(t('models_failed', error))}${button('fetch_models_again', { label: t('try_again'), name, look: 'small' })}</div>`}
+    ${tags.length > TAG_FILTER_FROM && html`${div('tag-filter', search(`tags.${name}`, words, t('filter_n', tags.length)))}`}
+    ${(tags.length > 0 || !error) && html`<div class="tags" role="group" aria-label="${t('models_of', name)}">${shown.map(tag => modelTag(name, tag))}
+      ${more > 0 ? all ? span('soft', t('filter_more', more)) : folding(t('n_more', more)) : !words && found.length > TAGS_FOLDED && folding(t('show_fewer'))}
+      ${!found.length && !error && span('soft', t(words ? 'nothing_found' : 'none_listed'))}</div>`}
+    ${tags.length > 0 && !tags.some(({ alias }) => alias) && hint(t('tags_hint'))}`;
+};
 
-function modelTag(upstream, { id, look, alias, taken, unlisted, max_model_len }) {
-  const control = `tag ${upstream.name} ${id}`;
-  const key = `tag-${idOf(id)}`;
-  if (look === 'conflict') {
-    const reason = t('conflict_with', { name: id, upstream: taken.upstream, target: taken.target_model });
-    return html`<span class="tag conflict" data-key="${key}" title="${reason}">${icon('warn')}<span class="sr">${t('conflict')}: </span>${cut(id)}<span class="sr">, ${reason}</span></span>`;
-  }
-  const label = look === 'enabled' ? t('tag_remove', { name: id }) : t('tag_add', { name: id });
-  return html`<button type="button" class="tag ${look} ${unlisted && 'unlisted'}" data-key="${key}" data-action="${look === 'enabled' ? 'drop-auto' : 'add-auto'}" data-name="${upstream.name}" data-more="${alias?.alias ?? id}" data-length="${plain(max_model_len ?? '')}" aria-pressed="${look === 'enabled' ? 'true' : 'false'}" aria-label="${label}" title="${unlisted ? t('unlisted') : label}" ${state.busy.has(control) && 'disabled'}>${icon(look === 'enabled' ? 'check' : 'plus')}${cut(id)}</button>`;
-}
+const modelTag = (name, { id, look, alias, taken, unlisted }) => {
+  if (look === 'conflict') return conflictTag(taken);
+  const label = t(alias ? 'tag_remove' : 'tag_add', id);
+  return button(alias ? 'delete_alias' : 'add_auto', { label: cut(id), name: alias ?? id, more: name, glyph: alias ? 'check' : 'plus', look: `tag ${look} ${unlisted ? 'unlisted' : ''}`, on: alias, attributes: html`data-key="tag-${id}" aria-label="${label}" title="${unlisted ? t('unlisted') : label}"` });
+};
+const conflictTag = ({ alias, upstream, target_model }) => {
+  const reason = t('alias_taken', alias, upstream, target_model);
+  return html`<span class="tag conflict" data-key="tag-${alias}" title="${reason}">${icon('warn')}${cut(alias)}${span('sr', ', ', reason)}</span>`;
+};
 
-actions.unfold = (button) => {
-  const { name } = button.dataset;
+actions.unfold = ({ name }) => {
   if (!unfolded.delete(name)) unfolded.add(name);
-  schedule();
 };
-actions.reload = (button) => loadModels(button.dataset.name);
-actions['reload-all'] = () => {
-  for (const { name, enabled } of state.config.upstreams) if (enabled !== false) loadModels(name);
-  if (state.config.upstreams.some(isOauth)) loadAccounts();
+/** Of one upstream, or of all. */
+actions.fetch_models_again = ({ name }) => {
+  const wanted = state.config.upstreams.filter(upstream => name ? upstream.name === name : isOn(upstream));
+  for (const { name } of wanted) loadModels(name);
+  if (wanted.some(isOauth)) loadAccounts();
 };
-const autoAlias = (upstream, model, length) => ({ alias: model, target_model: model, upstream, param_overrides: [], source: 'auto', ...(length && { max_model_len: Number(length) }) });
-actions['add-auto'] = (button) => {
-  const { name, more, length } = button.dataset;
-  return quickSave(`tag ${name} ${more}`, entryEdit('aliases', 'alias', null, autoAlias(name, more, length)));
+const autoAlias = (upstream, id, models) => {
+  const { max_model_len } = models.find(model => model.id === id) ?? {};
+  return { alias: id, target_model: id, upstream, param_overrides: [], source: 'auto', ...(max_model_len && { max_model_len }) };
 };
-actions['drop-auto'] = (button) => removeAlias(aliasOf(button.dataset.more));
+actions.add_auto = ({ name, more }) => quickSave(`tag ${more} ${name}`, entryEdit('aliases', null, autoAlias(more, name, state.fetched[more].models)));
 
-const changeUpstream = (name, change) => {
+const changeUpstream = (control, name, change) => {
   const base = clone(upstreamOf(name));
-  return entryEdit('upstreams', 'name', base, { ...clone(base), ...change(base) });
+  return quickSave(`${control} ${name}`, entryEdit('upstreams', base, { ...base, ...change(base) }));
 };
-actions['toggle-upstream'] = (button) => {
-  const { name } = button.dataset;
-  return quickSave(`upstream ${name}`, changeUpstream(name, (base) => ({ enabled: base.enabled === false })));
-};
-actions['toggle-protocol'] = (button) => {
-  const { name, more } = button.dataset;
-  return quickSave(`${more} ${name}`, changeUpstream(name, (base) => ({ [more]: base[more] !== true })));
-};
-actions.move = (button) => {
-  const { name, more } = button.dataset;
-  return quickSave('move', (config) => {
-    const at = config.upstreams.findIndex((upstream) => upstream.name === name);
-    if (at < 0) return {};
-    const [moved] = config.upstreams.splice(at, 1);
-    config.upstreams.splice(Math.max(0, at + Number(more)), 0, moved);
-    return { changes: { upstreams: config.upstreams } };
-  });
-};
-actions['delete-upstream'] = async (button) => {
-  const { name } = button.dataset;
-  const hanging = state.config.aliases.filter((alias) => alias.upstream === name).map((alias) => alias.alias);
-  if (!(await confirmed({ title: t('delete_upstream_title'), text: hanging.length ? t('delete_upstream_with', { name, n: hanging.length }) : t('delete_upstream_text', { name }), list: hanging, yes: t('delete'), look: 'danger' }))) return;
-  const done = await quickSave(`upstream ${name}`, entryEdit('upstreams', 'name', clone(upstreamOf(name)), null, (config) => {
-    config.aliases = config.aliases.filter((alias) => alias.upstream !== name);
+actions.toggle_upstream = ({ name }) => changeUpstream('upstream', name, base => ({ enabled: !isOn(base) }));
+actions.toggle_protocol = ({ name, more }) => changeUpstream(more, name, base => ({ [more]: base[more] !== true }));
+/** Gives an upstream another place in the list. */
+actions.move = ({ name, more }) => quickSave('move', ({ upstreams }) => {
+  const moved = upstreams.find(upstream => upstream.name === name);
+  const others = upstreams.filter(upstream => upstream !== moved);
+  others.splice(more, 0, ...(moved ? [moved] : []));
+  return { changes: { upstreams: others } };
+});
+
+// With a mouse the grip of a card is dragged onto the place where the card is to stand.
+let dragged = null;
+const cardAt = ({ target }) => target.closest?.('.card.upstream');
+on('dragstart', event => {
+  dragged = event.target.matches?.('.grip') ? cardAt(event) : null;
+  if (dragged) event.dataTransfer.setDragImage(dragged, 0, 0);
+});
+on('dragover', event => {
+  if (dragged && cardAt(event)) event.preventDefault();
+});
+on('drop', event => {
+  const onto = cardAt(event);
+  if (!dragged || !onto) return;
+  event.preventDefault();
+  act(actions.move, { name: dragged.ariaLabel, more: onto.dataset.place });
+});
+on('dragend', () => { dragged = null; });
+
+actions.delete_upstream = async ({ name }) => {
+  const hanging = state.config.aliases.filter(({ upstream }) => upstream === name).map(({ alias }) => alias);
+  if (!(await confirmDelete(name, t('upstream_goes'), hanging))) return;
+  const done = await quickSave(`upstream ${name}`, entryEdit('upstreams', clone(upstreamOf(name)), null, config => {
+    config.aliases = config.aliases.filter(({ upstream }) => upstream !== name);
     return ['aliases'];
   }));
-  if (done) toast(t('deleted_x', { name }));
+  if (done) toast(t('x_deleted', name));
 };
 
 // The form
 
-function upstreamDraft(base, more) {
-  const draft = {
-    type: base?.auth?.type ?? 'api_key', name: base?.name ?? '', base_url: base?.base_url ?? '', key: '', drop_key: false,
-    support_chat_completions: base ? base.support_chat_completions === true : true,
-    support_responses: base?.support_responses === true, support_anthropic_messages: base?.support_anthropic_messages === true,
-    anthropic_base_url: base?.anthropic_base_url ?? '', rest: restText(base, UPSTREAM_FIELDS), picked: [],
-  };
-  return { base: clone(base), draft, test: null, problems: [], error: '', busy: false, untouched: JSON.stringify(draft), ...more };
-}
-actions['new-upstream'] = () => open('upstream', upstreamDraft(null, {}));
-actions['edit-upstream'] = (button) => open('upstream', upstreamDraft(upstreamOf(button.dataset.name), {}));
-dialogViews.upstream = (dialog) => modal(dialog, {
-  title: dialog.base ? t('edit_upstream') : t('add_upstream'),
-  look: 'wide',
-  submit: 'upstream',
-  body: upstreamForm(dialog),
-  foot: html`${cancelButton()}${saveButton(dialog, dialog.base ? t('save') : t('add'))}`,
-});
+const upstreamDraft = base => {
+  const { name = '', auth, base_url = '', anthropic_base_url } = base ?? {};
+  const draft = { type: auth?.type ?? 'api_key', name, base_url, api_key: '', drop_key: false, anthropic_base_url: anthropic_base_url ?? '', rest: restText(base, UPSTREAM_FIELDS), picked: [] };
+  for (const { flag, id } of PROTOCOLS) draft[flag] = base ? base[flag] === true : id === 'chat';
+  return { list: 'upstreams', base: clone(base), draft, untouched: JSON.stringify(draft) };
+};
+actions.add_upstream = () => open('upstream', upstreamDraft());
+actions.edit_upstream = ({ name }) => open('upstream', upstreamDraft(upstreamOf(name)));
+views.upstream = dialog => modal(t(dialog.base ? 'edit_upstream' : 'add_upstream'), upstreamForm(dialog), t(dialog.base ? 'save' : 'add'), { look: 'wide' });
 
 /** The address that a request will go to: the rule that the gateway follows. */
-function callAddress(base, path) {
+const callAddress = (base, path) => {
   const bare = base.trim();
   let url;
   try { url = new URL(bare.replace(/#$/, '')); } catch { return ''; }
-  const complete = bare.endsWith('#') || url.pathname.split('/').some((part) => /^v\d+((alpha|beta)\d*)?$/.test(part));
+  const complete = bare.endsWith('#') || url.pathname.split('/').some(part => /^v\d+((alpha|beta)\d*)?$/.test(part));
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}${complete ? '' : '/v1'}/${path}`;
-}
+};
 
-function upstreamForm(dialog) {
-  const { draft, base, test } = dialog;
-  const problem = problemsOf(dialog, 'upstreams');
+const upstreamForm = ({ draft, base, test }) => {
   const oauth = draft.type !== 'api_key';
   const mask = base?.auth?.key;
-  const moved = base && draft.base_url.trim() !== base.base_url && mask && !mask.startsWith('${') && !draft.key;
-  const first = PROTOCOLS.find(({ flag }) => draft[flag]) ?? PROTOCOLS[0];
-  const called = oauth ? '' : callAddress(first.id === 'messages' && draft.anthropic_base_url ? draft.anthropic_base_url : draft.base_url, first.path);
-  return html`<div class="grid two">${field({ bind: 'draft.name', label: t('name'), value: draft.name, problem: problem('name'), placeholder: 'local', hint: base && draft.name !== base.name ? t('rename_hint') : t('name_hint') })}
-      ${field({ bind: 'draft.type', label: t('access'), value: draft.type, options: [['api_key', t('by_key')], ['anthropic_oauth', t('by_account', { provider: 'Claude' })], ['codex_oauth', t('by_account', { provider: 'Codex' })]] })}</div>
-    ${oauth ? html`<p class="hint">${t('oauth_hint')}</p>` : html`
-    ${field({ bind: 'draft.base_url', label: t('base_url'), value: draft.base_url, type: 'url', look: 'mono', problem: problem('base_url'), placeholder: 'http://192.168.1.10:8000', hint: called ? t('will_call', { url: called }) : t('base_url_hint') })}
-    <div class="key-line">${field({ bind: 'draft.key', label: t('api_key'), secret: true, placeholder: draft.drop_key || !mask ? t('no_key_needed') : mask, problem: problem('auth.key') ?? problem('auth'), hint: moved ? t('key_moved') : draft.drop_key ? t('key_goes') : mask ? t('key_stays') : t('key_hint') })}
-      ${mask && html`<button type="button" data-action="drop-key">${draft.drop_key ? t('keep_key') : t('remove_key')}</button>`}
-      <button type="button" class="accent" data-action="test-upstream" ${(test?.busy || !draft.base_url.trim()) && 'disabled'}>${test?.busy ? t('testing') : t('test')}</button></div>
-    ${testResult(dialog)}
-    <fieldset class="checks"><legend>${t('protocols')}</legend>${PROTOCOLS.map(({ id, flag, label }) => {
-      const told = test?.protocols?.[id];
-      return html`<label class="check"><input type="checkbox" id="f-draft.${flag}" data-bind="draft.${flag}" ${draft[flag] && 'checked'}><span>${label}${told && html`<span class="hint ${told.speaks === true ? 'ok' : ''}">${told.speaks === true ? t('speaks') : told.speaks === false ? t('speaks_not') : t('speaks_unknown')}${told.detail && html`<span class="sr">: ${told.detail}</span>`}</span>`}</span></label>`;
+  const moved = mask && draft.base_url.trim() !== base.base_url && !mask.startsWith('${') && !draft.api_key;
+  const { id, path } = PROTOCOLS.find(({ flag }) => draft[flag]) ?? PROTOCOLS[0];
+  const called = callAddress(id === 'messages' && draft.anthropic_base_url || draft.base_url, path);
+  return html`${div('two', field('name', { placeholder: 'local', ...(base && draft.name !== base.name && { hint: t('name_changes') }) }),
+      field('type', { label: 'access', options: [['api_key', t('by_key')], ...Object.entries(OAUTH).map(([id, { label }]) => [id, t('x_account', label)])] }))}
+    ${oauth ? hint(t('oauth_hint')) : html`
+    ${field('base_url', { type: 'url', look: 'mono', placeholder: 'http://192.168.1.10:8000', ...(called && { hint: t('will_call', called) }) })}
+    <div class="key-line">${field('api_key', { member: 'auth', secret: true, placeholder: draft.drop_key || !mask ? t('none') : mask, hint: t(moved ? 'key_moved' : draft.drop_key ? 'key_goes' : mask ? 'key_stays' : 'api_key_hint') })}
+      ${mask && button('drop_key', { label: t(draft.drop_key ? 'keep_key' : 'remove_key') })}${button('test', { label: t(test?.busy ? 'testing' : 'test'), look: 'accent', off: test?.busy || !draft.base_url.trim() })}</div>
+    <div class="test" aria-live="polite">${test && !test.busy && testResult(test, draft)}</div>
+    <fieldset class="checks"><legend>${t('protocols_it_speaks')}</legend>${PROTOCOLS.map(({ id, flag, label }) => {
+      const { speaks, detail } = test?.protocols?.[id] ?? {};
+      return check(flag, label, speaks !== undefined && span(`hint ${speaks && 'ok'}`, t(`speaks_${speaks}`), detail && span('sr', ': ', detail)));
     })}</fieldset>
-    ${draft.support_anthropic_messages && field({ bind: 'draft.anthropic_base_url', label: t('anthropic_base_url'), value: draft.anthropic_base_url, type: 'url', look: 'mono', problem: problem('anthropic_base_url'), hint: t('anthropic_base_url_hint') })}
-    ${restField(dialog, 'upstreams', '{"headers": {"x-team": "lab"}, "timeouts": {"idle": 600}}')}`}`;
-}
-
-function testResult({ test, draft }) {
-  if (!test || test.busy) return html`<div class="test" aria-live="polite"></div>`;
-  const models = test.models ?? [];
-  return html`<div class="test ${test.error ? 'bad' : 'ok'}" aria-live="polite">${test.error ? html`<p>${icon('warn')}<span>${test.error}</span></p>`
-    : html`<p>${icon(test.models_error ? 'warn' : 'check')}<span>${test.models_error ? t('models_failed', { error: test.models_error }) : t('test_found', { n: models.length })}</span></p>
-      ${models.length > 0 && html`<p class="hint">${t('test_pick')}</p><div class="tags">${models.slice(0, TAGS_DRAWN_MAX / 4).map(({ id }) => {
-        const taken = aliasOf(id);
-        const on = draft.picked.includes(id);
-        return taken ? html`<span class="tag conflict" title="${t('alias_taken', { name: id, upstream: taken.upstream })}">${icon('warn')}<span class="sr">${t('conflict')}: </span>${cut(id)}</span>`
-          : html`<button type="button" class="tag ${on ? 'enabled' : 'available'}" aria-pressed="${on ? 'true' : 'false'}" data-action="pick" data-name="${id}" data-key="pick-${idOf(id)}">${icon(on ? 'check' : 'plus')}${cut(id)}</button>`;
-      })}${models.length > TAGS_DRAWN_MAX / 4 && html`<span class="soft">${t('and_more', { n: models.length - TAGS_DRAWN_MAX / 4 })}</span>`}</div>`}`}</div>`;
-}
-
-actions['drop-key'] = (button) => {
-  const { draft } = dialogOf(button);
-  draft.drop_key = !draft.drop_key;
-  schedule();
+    ${draft.support_anthropic_messages && field('anthropic_base_url', { type: 'url', look: 'mono' })}
+    ${restField('kind, flags, headers, ca_file, proxy, timeouts, retry', '{"headers": {"x-team": "lab"}, "timeouts": {"idle": 600}}')}`}`;
 };
-actions.pick = (button) => {
-  const { draft } = dialogOf(button);
-  const { name } = button.dataset;
-  draft.picked = draft.picked.includes(name) ? draft.picked.filter((id) => id !== name) : [...draft.picked, name];
-  schedule();
+
+const testResult = ({ error, models = [], models_error }, { picked }) => {
+  if (error) return warned(error);
+  const max = TAGS_DRAWN_MAX / 4;
+  return html`${models_error ? warned(t('models_failed', models_error)) : p('ok', icon('check'), span('', t('test_found', t('n_models', models.length))))}
+    ${models.length > 0 && html`${hint(t('test_pick'))}<div class="tags">${models.slice(0, max).map(({ id }) => {
+      const taken = aliasOf(id);
+      const on = picked.includes(id);
+      return taken ? conflictTag(taken) : button('pick', { label: cut(id), glyph: on ? 'check' : 'plus', look: `tag ${on ? 'enabled' : 'available'}`, name: id, on });
+    })}${models.length > max && span('soft', t('n_more', models.length - max))}</div>`}`;
 };
-actions['test-upstream'] = async (button) => {
-  const dialog = dialogOf(button);
+
+actions.drop_key = (_, { draft }) => { draft.drop_key = !draft.drop_key; };
+actions.pick = ({ name }, { draft }) => {
+  draft.picked = draft.picked.includes(name) ? draft.picked.filter(id => id !== name) : [...draft.picked, name];
+};
+actions.test = async (_, dialog) => {
   const { draft, base } = dialog;
-  const test = { busy: true };
-  dialog.test = test;
+  dialog.test = { busy: true };
   schedule();
   try {
-    const body = { base_url: draft.base_url.trim(), api_key: keyToSend(draft, base) ?? null };
-    if (base) body.upstream = base.name;
-    if (draft.anthropic_base_url.trim()) body.anthropic_base_url = draft.anthropic_base_url.trim();
-    const rest = restOf(draft);
-    for (const key of ['headers', 'ca_file', 'proxy', 'kind']) if (rest[key]) body[key] = rest[key];
-    [dialog.test] = await ask('POST', 'api/upstream-models/test', body);
-    const told = Object.values(dialog.test.protocols ?? {});
-    if (told.some(({ speaks }) => speaks === true)) for (const { id, flag } of PROTOCOLS) {
-      const { speaks } = dialog.test.protocols[id] ?? {};
-      if (typeof speaks === 'boolean') draft[flag] = speaks;
-    }
+    const { headers, ca_file, proxy, kind } = objectOf(draft, 'rest');
+    [dialog.test] = await ask('POST', 'upstream-models/test', { base_url: draft.base_url.trim(), api_key: keyToSend(draft, base), upstream: base?.name, anthropic_base_url: draft.anthropic_base_url.trim() || undefined, headers, ca_file, proxy, kind });
+    const { protocols = {} } = dialog.test;
+    if (Object.values(protocols).some(({ speaks }) => speaks === true)) for (const { id, flag } of PROTOCOLS) draft[flag] = protocols[id]?.speaks ?? draft[flag];
   } catch (failure) {
-    dialog.test = { error: failure.message };
+    dialog.test = { error: reason(failure) };
   }
   render();
-  document.querySelector('.test.ok, .test.bad')?.scrollIntoView({ block: 'nearest' });
+  $('.test:not(:empty)')?.scrollIntoView({ block: 'nearest' });
 };
 
-const keyToSend = (draft, base) => draft.key.trim() || (draft.drop_key ? null : base?.auth?.key ?? null);
+const keyToSend = ({ api_key, drop_key }, base) => api_key.trim() || (drop_key ? null : base?.auth?.key ?? null);
 
-submits.upstream = async (dialog) => {
-  const { draft, base } = dialog;
-  const name = draft.name.trim();
-  const done = await submitForm(dialog, async () => {
-    const oauth = draft.type !== 'api_key';
-    if (!name) throw new Mistake('draft.name', t('need_name'));
-    if (name !== base?.name && upstreamOf(name)) throw new Mistake('draft.name', t('name_taken', { name }));
-    if (!oauth && !draft.base_url.trim()) throw new Mistake('draft.base_url', t('need_base_url'));
-    const mine = { ...restOf(draft), name, base_url: oauth ? OAUTH[draft.type].base_url : draft.base_url.trim() };
-    mine.auth = oauth ? { type: draft.type } : { ...(base?.auth?.type === 'api_key' ? clone(base.auth) : {}), type: 'api_key', key: keyToSend(draft, base) };
-    mine.enabled = base?.enabled ?? true;
-    for (const { flag } of PROTOCOLS) mine[flag] = oauth || draft[flag];
-    set(mine, 'anthropic_base_url', (!oauth && draft.anthropic_base_url.trim()) || undefined, base);
-    const renamed = base && base.name !== name;
-    const picked = draft.picked.filter((id) => !aliasOf(id));
-    const lengths = new Map((dialog.test?.models ?? []).map(({ id, max_model_len }) => [id, max_model_len]));
-    await save(entryEdit('upstreams', 'name', base, mine, (config) => {
-      if (!renamed && !picked.length) return [];
-      if (renamed) for (const alias of config.aliases) if (alias.upstream === base.name) alias.upstream = name;
-      for (const id of picked) config.aliases.push(autoAlias(name, id, plain(lengths.get(id) ?? '')));
-      return ['aliases'];
-    }));
-  });
-  if (!done) return;
+submits.upstream = async ({ draft, base, test }) => {
+  const oauth = draft.type !== 'api_key';
+  const name = needed(draft, 'name');
+  if (name !== base?.name && upstreamOf(name)) throw mistake('name', t('name_taken', name));
+  const mine = { ...objectOf(draft, 'rest'), name, base_url: oauth ? OAUTH[draft.type].base_url : needed(draft, 'base_url') };
+  mine.auth = oauth ? { type: draft.type } : { ...(base?.auth?.type === 'api_key' && clone(base.auth)), type: 'api_key', key: keyToSend(draft, base) };
+  mine.enabled = base?.enabled ?? true;
+  for (const { flag } of PROTOCOLS) mine[flag] = oauth || draft[flag];
+  mine.anthropic_base_url = orBefore(!oauth && draft.anthropic_base_url.trim(), base?.anthropic_base_url);
+  const renamed = base && base.name !== name;
+  const picked = draft.picked.filter(id => !aliasOf(id));
+  await save(entryEdit('upstreams', base, mine, ({ aliases }) => {
+    if (renamed) for (const alias of aliases) if (alias.upstream === base.name) alias.upstream = name;
+    for (const id of picked) aliases.push(autoAlias(name, id, test?.models ?? []));
+    return renamed || picked.length ? ['aliases'] : [];
+  }));
   state.first = null;
-  toast(t('saved_x', { name }));
-  if (draft.type !== 'api_key' && !base) actions['account-login']({ dataset: { name } });
+  toast(t('x_saved', name));
+  if (oauth && !base) actions.account_login({ name });
 };

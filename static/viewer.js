@@ -2,67 +2,57 @@
 
 const TREE_DEPTH_MAX = 40;
 const OPEN_DEPTH = 3;
+const EVENTS_DRAWN_MAX = 500;
 
-function tree(value, key, depth = 0) {
-  const label = key === undefined ? '' : html`<span class="k">${typeof key === 'number' ? key : JSON.stringify(key)}</span><span class="p">: </span>`;
-  if (value === null || typeof value !== 'object' || isRaw(value)) return html`<div class="leaf">${label}<span class="v-${typeOf(value)}">${text(value)}</span></div>`;
-  const list = Array.isArray(value);
-  const members = list ? value.map((member, at) => [at, member]) : Object.entries(value);
-  if (!members.length || depth >= TREE_DEPTH_MAX) return html`<div class="leaf">${label}<span class="p">${members.length ? text(value) : list ? '[]' : '{}'}</span></div>`;
-  return html`<details ${depth < OPEN_DEPTH && 'open'}><summary>${label}<span class="p">${list ? '[' : '{'}</span><span class="n">${list ? t('n_items', { n: members.length }) : t('n_members', { n: members.length })}</span><span class="p">${list ? ']' : '}'}</span></summary><div class="in">${members.map(([name, member]) => tree(member, name, depth + 1))}</div></details>`;
-}
-function text(value) {
+const isTree = value => value !== null && typeof value === 'object' && !isRaw(value);
+const tree = value => div('tree', branch(value));
+const branch = (value, key, depth = 0) => {
+  const label = key !== undefined && [span('k', typeof key === 'number' ? key : JSON.stringify(key)), span('p', ': ')];
+  const members = isTree(value) && Object.entries(value);
+  if (!members.length || depth >= TREE_DEPTH_MAX) return div('leaf', label, span(`v-${typeOf(value)}`, text(value)));
+  const many = Array.isArray(value);
+  return fold([label, span('p', many ? '[' : '{', span('n', members.length), many ? ']' : '}')], div('in', members.map(([name, member]) => branch(member, many ? +name : name, depth + 1))), depth < OPEN_DEPTH);
+};
+const text = value => {
   try { return JSON.stringify(value); } catch { return '…'; }
-}
+};
 
 /** The events of a stream's text: name, data, where each begins. */
-function eventsOf(stream) {
+const eventsOf = stream => {
   const events = [];
   let event = null;
-  const end = () => {
-    if (event) events.push({ ...event, data: event.data.join('\n') });
-    event = null;
-  };
-  for (const { 0: whole, 1: line, index } of stream.matchAll(/([^\r\n]*)(\r\n|\n|\r|$)/g)) {
+  for (const { 1: line, index } of stream.matchAll(/([^\r\n]*)(\r\n|\n|\r|$)/g)) {
     if (!line) {
-      end();
-      if (!whole) break;
+      if (event) events.push({ ...event, data: event.data.join('\n') });
+      event = null;
       continue;
     }
     event ??= { at: index, name: '', data: [], note: '' };
-    if (line.startsWith('data:')) event.data.push(line.slice(line[5] === ' ' ? 6 : 5));
-    else if (line.startsWith('event:')) event.name = line.slice(6).trim();
-    else if (line.startsWith(':')) event.note = line.slice(1).trim();
-    else if (!/^(id|retry):/.test(line)) event.data.push(line);
+    const [, member, value] = /^(event|data|id|retry|): ?([^]*)/.exec(line) ?? [, 'data', line];
+    if (member === 'data') event.data.push(value);
+    else if (member === 'event') event.name = value.trim();
+    else if (!member) event.note = value.trim();
   }
-  end();
   return events;
-}
+};
 
-const EVENTS_DRAWN_MAX = 500;
-/** `marks`: [position, ms] of each piece that came live; an event came with the piece that holds its beginning. */
-function eventList(stream, marks = []) {
-  const events = eventsOf(stream);
-  const whenOf = (position) => marks.findLast(([start]) => start <= position)?.[1];
-  return html`<ol class="events">${events.slice(0, EVENTS_DRAWN_MAX).map((event) => eventRow(event, whenOf(event.at)))}</ol>${events.length > EVENTS_DRAWN_MAX && html`<p class="soft">${t('and_more', { n: events.length - EVENTS_DRAWN_MAX })}</p>`}`;
-}
-function eventRow({ name, data, note }, at) {
-  let value;
-  try { value = parse(data); } catch { value = undefined; }
-  const row = html`<span class="num">${at === undefined ? '' : `+${span(at)}`}</span><b>${name || (note ? ':' : '')}</b><code>${data || note}</code>`;
-  return value !== null && typeof value === 'object' ? html`<li><details><summary>${row}</summary><div class="tree">${tree(value)}</div></details></li>` : html`<li class="bare">${row}</li>`;
-}
+/** `whenOf(event)`: the ms at which it came, where that is known. */
+const eventList = (events, whenOf) => {
+  const more = events.length - EVENTS_DRAWN_MAX;
+  return html`<ol class="events">${events.slice(0, EVENTS_DRAWN_MAX).map(event => {
+    const { name, data, note } = event;
+    const value = parsed(data);
+    const ms = whenOf(event);
+    const row = html`${span('num', ms !== undefined && `+${took(ms)}`)}<b>${name || note && ':'}</b>${code(data || note)}`;
+    return isTree(value) ? html`<li>${fold(row, tree(value))}</li>` : html`<li class="bare">${row}</li>`;
+  })}</ol>${more > 0 && soft(t('n_more', more))}`;
+};
 
-/** One side of a record. */
-function bodyView(body, marks) {
-  if (body === null || body === undefined || body === '') return html`<p class="soft">${t('nothing_there')}</p>`;
-  if (typeof body === 'string') {
-    if (/^(event|data|id|retry|):/m.test(body.slice(0, 200))) return eventList(body, marks);
-    try {
-      const value = parse(body);
-      if (value !== null && typeof value === 'object') return html`<div class="tree">${tree(value)}</div>`;
-    } catch { /* it is text */ }
-    return html`<pre class="raw">${body}</pre>`;
-  }
-  return html`<div class="tree">${tree(body)}</div>`;
-}
+/** One side of a record. `marks`: [position, ms] of each piece that came live; an event came with the piece that holds its beginning. */
+const bodyView = (body, marks = []) => {
+  if (!body) return soft(t('nothing_there'));
+  if (typeof body !== 'string') return tree(body);
+  if (/^(event|data|id|retry|):/m.test(body.slice(0, 200))) return eventList(eventsOf(body), ({ at }) => marks.findLast(([start]) => start <= at)?.[1]);
+  const value = parsed(body);
+  return isTree(value) ? tree(value) : html`<pre class="raw">${body}</pre>`;
+};

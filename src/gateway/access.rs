@@ -44,6 +44,11 @@ pub struct Access<'a> {
     pub request_id: Option<&'a str>,
 }
 
+/// Whether any line is logged.
+pub fn is_wanted() -> bool {
+    log::enabled(log::Level::Info)
+}
+
 /// Logs the line at `Info`, which is one load if the log is quieter; a health check, asked every few seconds, at `Debug`.
 pub fn log(access: &Access<'_>) {
     let level = match access.path {

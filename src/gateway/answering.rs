@@ -8,9 +8,9 @@ use super::forward::{Forward, silent};
 use super::headers::write_request_ids;
 use super::recall::Keeping;
 use super::trace::Trace;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::log;
-use crate::net::buffer::Buffer;
+use crate::net::buffer::{Buffer, Share};
 use crate::net::client::{Answer, Body};
 use crate::net::exchange::Exchange;
 use crate::protocol::responses::state;
@@ -33,6 +33,9 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const EVENT_BYTES: usize = 512;
 /// After the last event an upstream may take this long to end its body, so that its connection can be used again.
 const BODY_END: Duration = Duration::from_secs(1);
+
+/// What a conversion keeps of an answer is part of the budget from here on; nearly all streams keep less.
+const KEPT_FREE_BYTES: usize = 64 * 1024;
 
 /// What the answer's conversion starts from.
 pub(super) struct Answering {
@@ -197,6 +200,7 @@ impl Forward<'_> {
         };
         // Owns memory from a read to the write of what came of it, not while the upstream is silent.
         let mut out = Buffer::new();
+        let mut share = Share::default();
         let mut heard_at = Instant::now();
         let mut told_at = heard_at;
         loop {
@@ -246,6 +250,11 @@ impl Forward<'_> {
             }
             if translator.is_finished() {
                 break;
+            }
+            if let Err(error) = self.keep_bytes(&mut share, translator.held_bytes()).await {
+                return self
+                    .fail_stream(exchange, trace, translator, out, error)
+                    .await;
             }
             if !out.is_empty() {
                 self.begin_stream(exchange, trace);
@@ -326,6 +335,15 @@ impl Forward<'_> {
         self.end_stream(exchange, trace, events).await
     }
 
+    /// Makes the budget cover what a conversion keeps.
+    async fn keep_bytes(&self, share: &mut Share, kept: usize) -> Result<(), Error> {
+        if kept <= KEPT_FREE_BYTES || self.app.budget.cover(share, kept as u64).await {
+            return Ok(());
+        }
+        let message = "no room to keep more of this answer (limits.max_buffered_mb)";
+        Err(Error::gateway(Kind::AtCapacity, message).retry_after(1))
+    }
+
     /// A whole answer made of a stream.
     pub(super) async fn gather(
         &self,
@@ -341,6 +359,7 @@ impl Forward<'_> {
             keeping,
         } = answering;
         let mut collector = Collector::new(to, self.protocol, cx, made);
+        let mut share = Share::default();
         let idle = body.idle();
         while !collector.is_finished() {
             let (gone, alarm) = exchange.waiting();
@@ -363,6 +382,7 @@ impl Forward<'_> {
             if last {
                 break;
             }
+            self.keep_bytes(&mut share, collector.held_bytes()).await?;
         }
         let mut warnings = Warnings::default();
         let usage = collector.usage().copied();

@@ -77,7 +77,7 @@ impl Forward<'_> {
         let Converted {
             body,
             warnings,
-            context,
+            mut context,
             betas,
             anthropic_version,
             invented,
@@ -88,6 +88,7 @@ impl Forward<'_> {
         {
             return Err(refusal);
         }
+        context.request_id = self.request_id.to_owned();
         trace.warnings.merge(warnings);
         let made = Made {
             now_unix_s: clock::unix_s(),

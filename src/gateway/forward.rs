@@ -35,6 +35,8 @@ use std::task::Poll;
 
 /// An upstream's error answer is read whole, so that a key it quotes can be masked; a larger one is none.
 pub(super) const ERROR_BYTES_MAX: usize = 1024 * 1024;
+/// A body up to this is copied behind its head: one part to be written costs the system less than several.
+const COPIED_BYTES_MAX: usize = 4096;
 
 /// One request to an endpoint that is routed by its body's `model`.
 pub(super) struct Forward<'a> {
@@ -131,21 +133,20 @@ impl Forward<'_> {
         let route = self.resolve(&model, trace)?;
         let to = match self.way(route) {
             Way::Verbatim => {
-                let edits = if self.companion {
-                    route.model_edit().into_iter().collect()
+                self.check_continuation(route, &object)?;
+                let (model, all);
+                let edits = if self.companion || route.params.is_empty() {
+                    model = route.model_edit();
+                    model.as_slice()
                 } else {
-                    let edits = route.edits(
-                        self.protocol,
-                        &object,
-                        self.head.headers.text("anthropic-version"),
-                        &[],
-                    );
-                    for key in edits.left_out {
+                    let version = self.head.headers.text("anthropic-version");
+                    all = route.edits(self.protocol, &object, version, &[]);
+                    for &key in &all.left_out {
                         trace.warnings.add(key, "refused_by_version");
                     }
-                    edits.list
+                    &all.list
                 };
-                let spliced = splice(&object, &edits);
+                let spliced = splice(&object, edits);
                 return self
                     .send_verbatim(exchange, trace, route, &spliced.parts, b"application/json")
                     .await
@@ -252,13 +253,13 @@ impl Forward<'_> {
             Framing::None => Some(0),
             Framing::Chunked | Framing::UntilClose => None,
         };
+        let mut streams = false;
         exchange.begin(status, length, |out| {
-            self.write_answer_fields(out, trace, &answer.head);
+            streams = self.write_answer_fields(out, trace, &answer.head);
             trace.write_warnings(out);
             self.app.write_cors(out, self.snapshot, self.head);
         });
-        let content_type = answer.head.headers.get("content-type");
-        let _stream = content_type.is_some_and(is_event_stream).then(|| {
+        let _stream = streams.then(|| {
             trace.streams();
             self.app.metrics.opened(Gauge::Streams)
         });
@@ -365,10 +366,16 @@ impl Forward<'_> {
     }
 
     /// The upstream's fields that come back, and so into the record.
-    fn write_answer_fields(&self, out: &mut Vec<u8>, trace: &mut Trace, head: &ResponseHead) {
+    fn write_answer_fields(
+        &self,
+        out: &mut Vec<u8>,
+        trace: &mut Trace,
+        head: &ResponseHead,
+    ) -> bool {
         let begin = out.len();
-        write_answer_fields(out, head, self.request_id);
+        let streams = write_answer_fields(out, head, self.request_id);
         trace.answered(head.status, &out[begin..]);
+        streams
     }
 
     /// Whether the client wants its record in the answer, and may.
@@ -530,21 +537,35 @@ pub(super) async fn send(
         sidecar: sidecar.as_ref(),
         ..*outbound
     };
-    let head = match outbound.sidecar {
+    let mut head = match outbound.sidecar {
         Some(_) => head_of(outbound).0, // now that its key is known
         None => head,
     };
-    let mut parts: Vec<&[u8]> = Vec::with_capacity(body.len() + 1);
-    parts.push(head.data());
-    parts.extend_from_slice(body);
+    let (whole, listed);
+    let parts: &[&[u8]] = if outbound.length <= COPIED_BYTES_MAX {
+        for part in body {
+            head.extend(part);
+        }
+        whole = [head.data()];
+        &whole
+    } else {
+        let mut parts = Vec::with_capacity(body.len() + 1);
+        parts.push(head.data());
+        parts.extend_from_slice(body);
+        listed = parts;
+        &listed
+    };
     let call = Call {
         origin: outbound.origin(),
         method: Method::Post,
-        parts: &parts,
+        parts,
         timeouts: upstream.timeouts,
         retry: upstream.retry,
     };
-    let answer = client::send(&call, alarm).await?;
+    let answer = match client::send(&call, alarm).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(Box::pin(app.explain(sidecar.as_ref(), error)).await),
+    };
     match answer.head.status {
         // 304 is no redirect, and 300, 305 and 306 name no one place to go.
         301..=303 | 307 | 308 => Err(redirect(upstream, &answer)),

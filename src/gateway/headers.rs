@@ -76,21 +76,24 @@ fn travels_down(name: &[u8]) -> bool {
 /// Appends the client's fields that travel on, except those the upstream's own settings name.
 pub fn write_request_fields(out: &mut Vec<u8>, head: &RequestHead, except: impl Fn(&[u8]) -> bool) {
     let hops = head.headers.get("connection").is_some();
-    for (name, value) in head.headers.iter() {
+    for line in head.headers.lines() {
+        let name = line.name;
         if travels_up(name) && !except(name) && !(hops && head.headers.lists("connection", name)) {
-            write_field(out, name, value);
+            line.write(out);
         }
     }
 }
 
 /// Appends the upstream's fields that come back, and both request ids: the upstream's own where it sent one, else ours.
-pub fn write_answer_fields(out: &mut Vec<u8>, head: &ResponseHead, request_id: &str) {
+/// Gives whether the answer is a stream of events.
+pub fn write_answer_fields(out: &mut Vec<u8>, head: &ResponseHead, request_id: &str) -> bool {
     let mut streams = false;
     let hops = head.headers.get("connection").is_some();
-    for (name, value) in head.headers.iter() {
+    for line in head.headers.lines() {
+        let name = line.name;
         if travels_down(name) && !(hops && head.headers.lists("connection", name)) {
-            write_field(out, name, value);
-            streams |= name.eq_ignore_ascii_case(b"content-type") && is_event_stream(value);
+            line.write(out);
+            streams |= name.eq_ignore_ascii_case(b"content-type") && is_event_stream(line.value);
         }
     }
     if streams {
@@ -104,6 +107,7 @@ pub fn write_answer_fields(out: &mut Vec<u8>, head: &ResponseHead, request_id: &
         .get("x-request-id")
         .or_else(|| head.headers.get("request-id"));
     write_request_ids(out, theirs.unwrap_or(request_id.as_bytes()));
+    streams
 }
 
 /// Appends the id under both names: OpenAI's clients read the one, Anthropic's the other.

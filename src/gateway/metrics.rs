@@ -5,11 +5,11 @@
 use super::admin::resident_bytes;
 use super::route::Route;
 use super::trace::Trace;
-use super::usage::Usage;
 use crate::net::{client, exchange::Exchange, pool};
 use crate::protocol::{Protocol, Warnings};
+use crate::sidecar::STATE_NAMES;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -126,24 +126,24 @@ impl Metrics {
     }
 
     /// Counts a request that has ended, if it was one for an upstream.
-    pub fn observe(&self, trace: &Trace, exchange: &Exchange) {
+    pub fn observe(&self, trace: &Trace, exchange: &Exchange, took: Duration) {
         let Some((client, to)) = trace.protocols() else {
             return;
         };
         let series = self.series(trace.route(), client, to);
         let class = usize::from(exchange.status() / 100).min(CLASSES.len() - 1);
         series.requests[class].fetch_add(1, Relaxed);
-        series.duration.observe(exchange.received_at().elapsed());
+        series.duration.observe(took);
         if let Some(after) = exchange.first_byte_after() {
             series.first_byte.observe(after);
         }
-        let Usage {
-            output,
-            cached,
-            reasoning,
-            ..
-        } = trace.usage.usage();
-        let counts = [trace.usage.usage().input_total(), output, cached, reasoning];
+        let usage = trace.usage.usage();
+        let counts = [
+            usage.input_total(),
+            usage.output,
+            usage.cached,
+            usage.reasoning,
+        ];
         for (counter, count) in series.tokens.iter().zip(counts) {
             if let Some(count) = count.filter(|count| *count > 0) {
                 counter.fetch_add(count, Relaxed);
@@ -352,6 +352,9 @@ impl Metrics {
             "state=\"idle\"",
             pool::idle_count(),
         );
+        if let Some(sidecar) = &around.sidecar {
+            sidecar.write(&mut out);
+        }
         // The names every exporter gives the process's own figures have no prefix.
         if let Some(bytes) = resident_bytes() {
             let _ = write!(
@@ -376,6 +379,58 @@ pub struct Around {
     pub reloads: (u64, u64),
     /// When the process started.
     pub started_unix_s: u64,
+    /// The sidecar; None: there is none.
+    pub sidecar: Option<SidecarFigures>,
+}
+
+/// The sidecar in numbers.
+pub struct SidecarFigures {
+    /// One of [`STATE_NAMES`].
+    pub state: &'static str,
+    /// Starts after a failure.
+    pub restarts: u64,
+    /// Accounts by provider and condition, words of closed sets; None: they cannot be told now.
+    pub accounts: Option<BTreeMap<(&'static str, &'static str), u64>>,
+}
+
+impl SidecarFigures {
+    fn write(&self, out: &mut String) {
+        head(
+            out,
+            "sidecar_state",
+            "gauge",
+            "Whether CLIProxyAPI is in that state; external: someone else runs it.",
+        );
+        for state in STATE_NAMES {
+            let labels = format!("state=\"{state}\"");
+            line(
+                out,
+                "sidecar_state",
+                &labels,
+                u64::from(state == self.state),
+            );
+        }
+        head(
+            out,
+            "sidecar_restarts_total",
+            "counter",
+            "Starts of CLIProxyAPI after a failure.",
+        );
+        line(out, "sidecar_restarts_total", "", self.restarts);
+        let Some(accounts) = &self.accounts else {
+            return;
+        };
+        head(
+            out,
+            "accounts",
+            "gauge",
+            "Accounts by provider and how they are.",
+        );
+        for ((provider, status), count) in accounts {
+            let labels = format!("provider=\"{provider}\",status=\"{status}\"");
+            line(out, "accounts", &labels, *count);
+        }
+    }
 }
 
 // Writing to a String cannot fail.
@@ -463,7 +518,30 @@ mod tests {
             buffered_bytes: 5,
             reloads: (1, 2),
             started_unix_s: 7,
+            sidecar: Some(SidecarFigures {
+                state: "ready",
+                restarts: 3,
+                accounts: Some(BTreeMap::from([(("claude", "active"), 2)])),
+            }),
         }
+    }
+
+    #[test]
+    fn the_sidecar_is_one_state_and_some_numbers() {
+        let text = Metrics::default().text(&around());
+        for line in [
+            "llm_wrapper_sidecar_state{state=\"ready\"} 1\n",
+            "llm_wrapper_sidecar_state{state=\"given_up\"} 0\n",
+            "llm_wrapper_sidecar_restarts_total 3\n",
+            "llm_wrapper_accounts{provider=\"claude\",status=\"active\"} 2\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+        let unknown = Around {
+            sidecar: None,
+            ..around()
+        };
+        assert!(!Metrics::default().text(&unknown).contains("sidecar"));
     }
 
     #[test]

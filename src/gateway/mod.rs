@@ -185,11 +185,9 @@ impl App {
             let message = "the Responses API is served over HTTP here, not over a WebSocket: POST the same body";
             return Err(Error::client(Kind::UpgradeRequired, message).into());
         }
-        if !endpoint
-            .methods()
-            .split(", ")
-            .any(|method| method == head.method_name())
-        {
+        let (allowed, method) = (endpoint.methods(), head.method_name());
+        let mut allows = allowed.as_bytes().split(|&b| b == b',');
+        if !allows.any(|one| one.trim_ascii() == method.as_bytes()) {
             let message = format!(
                 "{:.20} is not allowed on {path:.200}; allowed: {}",
                 head.method_name(),
@@ -379,8 +377,9 @@ impl App {
     }
 
     pub(crate) fn write_cors(&self, out: &mut Vec<u8>, snapshot: &Snapshot, head: &RequestHead) {
-        if !admin::owns(head.path()) {
-            Visitor::of(head, !snapshot.client_keys.is_empty()).write_fields(out);
+        let visitor = Visitor::of(head, !snapshot.client_keys.is_empty());
+        if visitor != Visitor::NoPage && !admin::owns(head.path()) {
+            visitor.write_fields(out);
         }
     }
 
@@ -465,10 +464,11 @@ impl Handler for App {
             }
             Err(Refusal::ClientLeft) => exchange.abort(),
         }
-        trace.log(head, exchange, id.text());
-        self.metrics.observe(&trace, exchange);
+        let took = exchange.received_at().elapsed();
+        trace.log(head, exchange, id.text(), took);
+        self.metrics.observe(&trace, exchange, took);
         let reason = failure.as_ref().map(|error| error.message.as_str());
-        if let Some((record, end)) = trace.take_record(exchange, reason) {
+        if let Some((record, end)) = trace.take_record(exchange, reason, took) {
             self.ring.keep(record, end);
         }
     }

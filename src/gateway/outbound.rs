@@ -110,12 +110,16 @@ impl<'a> Outbound<'a> {
             write_field(out, name, value.expose().as_bytes());
         }
         if method == Method::Post {
-            write_field(out, "content-type", self.content_type);
+            match self.content_type {
+                b"application/json" => {
+                    out.extend_from_slice(b"content-type: application/json\r\n");
+                }
+                other => write_field(out, "content-type", other),
+            }
             write_number_field(out, "content-length", self.length as u64);
         }
         // Capture and conversion must be able to read the answer, and so must the client.
-        write_field(out, "accept-encoding", b"identity");
-        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(b"accept-encoding: identity\r\n\r\n");
         begin..end
     }
 

@@ -65,6 +65,11 @@ impl Params {
         built
     }
 
+    /// Whether no body needs an edit for them.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.limit.is_none()
+    }
+
     /// A later entry of a key takes the place of an earlier one.
     fn put(&mut self, key: &str, json: &str, mode: Mode, token_param: Option<&str>) {
         if let Some(written) = LIMIT_KEYS.iter().position(|name| *name == key) {
@@ -99,7 +104,7 @@ impl Params {
         invented: &[&str],
     ) -> Edits<'e> {
         let mut edits = Edits::default();
-        if !self.entries.is_empty() || self.limit.is_some() {
+        if !self.is_empty() {
             // One for each entry, three for the limit, one for the model.
             edits.list.reserve(self.entries.len() + 4);
         }

@@ -86,6 +86,22 @@ impl Forward<'_> {
         })
     }
 
+    /// A Codex account keeps no responses (it is used with `store: false`), so nothing can go on from one: the client is told
+    /// to send everything, instead of getting an answer that has forgotten the conversation.
+    pub(super) fn check_continuation(
+        &self,
+        route: &Route,
+        object: &Object<'_>,
+    ) -> Result<(), Error> {
+        if route.upstream.provider().is_none() || self.protocol != Protocol::Responses {
+            return Ok(());
+        }
+        match state::asked(object)?.previous {
+            Some(id) => Err(state::not_found("previous_response_id", &id)),
+            None => Ok(()),
+        }
+    }
+
     /// Keeps a response that has finished.
     pub(super) fn keep(&self, keeping: Option<Keeping>, answered: Option<state::Answered>) {
         if let (

@@ -11,6 +11,7 @@ use crate::protocol::{Protocol, Warnings};
 use crate::wire::head::{Headers, RequestHead, write_field};
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Filled in hop by hop.
 #[derive(Default)]
@@ -112,7 +113,8 @@ impl Trace {
     /// The record as it stands, if the client asked for it.
     pub fn report(&self, exchange: &Exchange, status: u16) -> Option<Vec<u8>> {
         let record = self.record.as_ref().filter(|_| self.debugs)?;
-        let mut end = self.end(exchange, status, self.warnings.clone(), None);
+        let took = exchange.received_at().elapsed();
+        let mut end = self.end(exchange, status, self.warnings.clone(), None, took);
         end.complete = true; // it is the answer's last part
         Some(record.report(&end))
     }
@@ -137,8 +139,8 @@ impl Trace {
         status: u16,
         warnings: Warnings,
         error: Option<&str>,
+        duration: Duration,
     ) -> End {
-        let duration = exchange.received_at().elapsed();
         End {
             status,
             started_ms: clock::unix_ms().saturating_sub(duration.as_millis() as u64),
@@ -158,10 +160,11 @@ impl Trace {
         &mut self,
         exchange: &Exchange,
         error: Option<&str>,
+        took: Duration,
     ) -> Option<(Arc<Record>, End)> {
         let record = self.record.take()?;
         let warnings = std::mem::take(&mut self.warnings);
-        let end = self.end(exchange, exchange.status(), warnings, error);
+        let end = self.end(exchange, exchange.status(), warnings, error, took);
         Some((record, end))
     }
 
@@ -208,7 +211,10 @@ impl Trace {
     }
 
     /// Writes the request's line.
-    pub fn log(&self, head: &RequestHead, exchange: &Exchange, request_id: &str) {
+    pub fn log(&self, head: &RequestHead, exchange: &Exchange, request_id: &str, took: Duration) {
+        if !access::is_wanted() {
+            return;
+        }
         let route = self.route.as_deref();
         access::log(&Access {
             peer: exchange.peer().ip(),
@@ -223,7 +229,7 @@ impl Trace {
             first_byte_ms: exchange
                 .first_byte_after()
                 .map(|after| after.as_millis() as u64),
-            total_ms: exchange.received_at().elapsed().as_millis() as u64,
+            total_ms: took.as_millis() as u64,
             usage: self.usage.usage(),
             request_id: Some(request_id),
         });

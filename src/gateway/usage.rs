@@ -1,9 +1,9 @@
 //! Finds token counts in a response that passes by verbatim, whole or streamed, in any protocol: it looks for the bytes
-//! `"usage"` and reads the object behind them. Nothing is decoded for it and nothing held but an unfinished object of at most
-//! HELD_BYTES_MAX. A write without `"usage"` costs one vectorised scan. Inside a JSON string the quotes would be escaped,
+//! `"usage"` and reads the object behind them, where it lies. Nothing is decoded for it and nothing held but an unfinished
+//! object of at most HELD_BYTES_MAX. A write without `"usage"` costs one vectorised scan. Inside a JSON string the quotes would be escaped,
 //! so text that merely talks about usage never matches.
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -14,7 +14,7 @@ const NEEDLE: &[u8; 7] = b"\"usage\"";
 /// The most of a needle that can lie before a split.
 const TAIL_BYTES_MAX: usize = NEEDLE.len() - 1;
 /// Positions looked at in one step of the scan: a few vector registers.
-const BLOCK: usize = 32;
+const BLOCK: usize = 64;
 
 /// Token counts as the upstream sent them; `None` where it said nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl UsageFinder {
                     // The brace itself is counted, and kept, by the next step.
                     let opened = self.skip(bytes, at, b'{', object);
                     if matches!(self.place, Place::Object { .. }) {
-                        opened - 1
+                        self.read_whole(bytes, opened - 1)
                     } else {
                         opened
                     }
@@ -180,6 +180,21 @@ impl UsageFinder {
         from + ahead
     }
 
+    /// Reads the object that opens at `from` and gives where it ends, if all of it is there; else it stays to be held.
+    fn read_whole(&mut self, bytes: &[u8], from: usize) -> usize {
+        let end = bytes.len().min(from + HELD_BYTES_MAX);
+        let json = serde_json::Deserializer::from_slice(&bytes[from..end]);
+        let mut values = json.into_iter::<Usage>();
+        let Some(Ok(usage)) = values.next() else {
+            return from;
+        };
+        if !usage.is_empty() {
+            self.found.merge(usage);
+        }
+        self.place = Place::Before;
+        from + values.byte_offset()
+    }
+
     /// Keeps the bytes of the object up to its last brace, then reads it.
     fn hold(&mut self, bytes: &[u8], from: usize) -> usize {
         let Place::Object {
@@ -227,23 +242,31 @@ impl UsageFinder {
 
 /// The first needle in these bytes. Blocks are tested without a branch per byte, which compilers turn into vector code.
 fn find(bytes: &[u8]) -> Option<usize> {
+    const WINDOW: usize = BLOCK + TAIL_BYTES_MAX;
     let mut at = 0;
-    while let Some(window) = bytes.get(at..at + BLOCK + TAIL_BYTES_MAX) {
-        let (opens, names, closes) = (&window[..BLOCK], &window[1..=BLOCK], &window[6..6 + BLOCK]);
-        let mut hit = 0u8;
-        for i in 0..BLOCK {
-            hit |= u8::from(opens[i] == b'"')
-                & u8::from(names[i] == b'u')
-                & u8::from(closes[i] == b'"');
-        }
-        if hit != 0
-            && let Some(found) = find_plain(window)
-        {
+    while let Some(window) = bytes[at..].first_chunk::<WINDOW>() {
+        if let Some(found) = find_in(window) {
             return Some(at + found);
         }
         at += BLOCK;
     }
-    find_plain(&bytes[at..]).map(|found| at + found)
+    let rest = &bytes[at..];
+    let mut last = [0; WINDOW];
+    last[..rest.len()].copy_from_slice(rest);
+    find_in(&last).map(|found| at + found)
+}
+
+fn find_in(window: &[u8; BLOCK + TAIL_BYTES_MAX]) -> Option<usize> {
+    // Two bytes of the needle in their places are rare enough to look closer.
+    let (names, closes) = (&window[1..=BLOCK], &window[6..]);
+    let mut hit = 0u8;
+    for i in 0..BLOCK {
+        hit |= u8::from(names[i] == b'u') & u8::from(closes[i] == b'"');
+    }
+    if hit == 0 {
+        return None;
+    }
+    find_plain(window)
 }
 
 fn find_plain(bytes: &[u8]) -> Option<usize> {
@@ -254,9 +277,14 @@ fn find_plain(bytes: &[u8]) -> Option<usize> {
 
 /// Reads a usage object. `None` if it is not JSON or counts nothing that is known here.
 fn read(object: &[u8]) -> Option<Usage> {
-    let mut json = serde_json::Deserializer::from_slice(object);
-    let usage = json.deserialize_map(Members { inside: "" }).ok()?;
+    let usage: Usage = serde_json::from_slice(object).ok()?;
     (!usage.is_empty()).then_some(usage)
+}
+
+impl<'de> Deserialize<'de> for Usage {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Usage, D::Error> {
+        json.deserialize_map(Members { inside: "" })
+    }
 }
 
 /// The members of a usage object, or of one of its `…_details` objects, named by `inside`.

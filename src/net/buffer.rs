@@ -36,6 +36,8 @@ struct Free {
 
 thread_local! {
     static FREE: RefCell<Free> = RefCell::default();
+    /// What [`Buffer::append_with`] is written into.
+    static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BEFORE + SCRATCH_BYTES + SCRATCH_AFTER]);
 }
 
@@ -162,18 +164,15 @@ impl Buffer {
         }
     }
 
-    /// Appends what `write` puts into a vector, without a second allocation.
+    /// Appends what `write` puts into a vector of the thread's: a head is copied in less time than the room behind it in a
+    /// vector of our own would take to be initialised again.
     pub fn append_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.spare(0);
-        if self.bytes.is_empty() {
-            self.bytes = recycled(FIRST_BYTES);
-        }
-        let initialised = self.bytes.len();
-        self.bytes.truncate(self.end);
-        write(&mut self.bytes);
-        self.end = self.bytes.len();
-        if self.bytes.len() < initialised {
-            self.bytes.resize(initialised, 0);
+        let mut written = WRITTEN.take();
+        written.clear();
+        write(&mut written);
+        self.extend(&written);
+        if written.capacity() <= SMALL_BYTES_MAX {
+            WRITTEN.set(written);
         }
     }
 

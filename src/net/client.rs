@@ -137,19 +137,11 @@ pub fn busy_count() -> u64 {
 
 /// Sends a request and waits for the head of its answer. Dropping the future closes the connection.
 pub async fn send(call: &Call<'_>, alarm: &mut Alarm) -> Result<Answer, Error> {
-    let busy = Busy::new();
-    let mut answer = send_counted(call, alarm).await?;
-    answer.body.busy = Some(busy).filter(|_| answer.body.stream.is_some());
-    Ok(answer)
-}
-
-async fn send_counted(call: &Call<'_>, alarm: &mut Alarm) -> Result<Answer, Error> {
-    if let Some(stream) = pool::take(call.origin) {
-        match attempt(call, stream, alarm).await {
-            Ok(mut answer) => {
-                answer.reused = true;
-                return Ok(answer);
-            }
+    let mut busy = Some(Busy::new());
+    let now = Instant::now();
+    if let Some(stream) = pool::take(call.origin, now) {
+        match attempt(call, (stream, true), now, alarm, &mut busy).await {
+            Ok(answer) => return Ok(answer),
             // A knowing exception to RFC 9110 9.2.2: the server most likely closed while we wrote (http.md 36).
             Err(lost) if lost.may_retry && call.retry => {}
             Err(lost) => return Err(lost.error),
@@ -157,13 +149,19 @@ async fn send_counted(call: &Call<'_>, alarm: &mut Alarm) -> Result<Answer, Erro
     }
     // Boxed: a handshake's state is large, and most requests find a connection.
     let stream = Box::pin(dial(call.origin, call.timeouts.connect)).await?;
-    attempt(call, stream, alarm)
+    attempt(call, (stream, false), Instant::now(), alarm, &mut busy)
         .await
         .map_err(|lost| lost.error)
 }
 
-async fn attempt(call: &Call<'_>, mut stream: Stream, alarm: &mut Alarm) -> Result<Answer, Lost> {
-    let started = Instant::now();
+/// On that connection, which was in use before or was not. An answer takes over `busy`.
+async fn attempt(
+    call: &Call<'_>,
+    (mut stream, reused): (Stream, bool),
+    started: Instant,
+    alarm: &mut Alarm,
+    busy: &mut Option<Busy>,
+) -> Result<Answer, Lost> {
     let lost = |error: Error, untouched: bool| Lost {
         error,
         may_retry: untouched && started.elapsed() < RETRY_WINDOW,
@@ -171,7 +169,7 @@ async fn attempt(call: &Call<'_>, mut stream: Stream, alarm: &mut Alarm) -> Resu
     let authority = call.origin.authority();
     let mut unread = Buffer::new();
 
-    alarm.set(call.timeouts.stall);
+    alarm.set_at(started + call.timeouts.stall);
     // An upstream that answers before it has read everything (413, 401) is heard while we still write (http.md 41).
     let early = |stream: &mut Stream, cx: &mut Context<'_>| poll_fill(stream, cx, &mut unread);
     let written = {
@@ -314,13 +312,9 @@ async fn attempt(call: &Call<'_>, mut stream: Stream, alarm: &mut Alarm) -> Resu
         reusable,
         server_limit: keep_alive_timeout(&head),
         idle: call.timeouts.idle,
-        busy: None,
+        busy: busy.take(),
     };
-    Ok(Answer {
-        head,
-        body,
-        reused: false,
-    })
+    Ok(Answer { head, body, reused })
 }
 
 fn bad_reply(authority: &str, fault: crate::error::Fault) -> Error {

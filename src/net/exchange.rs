@@ -12,7 +12,7 @@ use super::server::Patience;
 use super::{First, race};
 use crate::clock;
 use crate::error::{Error, Kind};
-use crate::wire::body::{CHUNK_PREFIX_BYTES_MAX, CHUNK_SUFFIX, Decoder, LAST_CHUNK, write_chunk};
+use crate::wire::body::{CHUNK_PREFIX_BYTES_MAX, CHUNK_SUFFIX, Decoder, LAST_CHUNK, chunk_prefix};
 use crate::wire::head::{
     Method, RequestHead, Version, write_field, write_number_field, write_status_line,
 };
@@ -287,12 +287,16 @@ impl Exchange {
                 }
                 self.out.extend(data);
             }
-            Sending::Chunked => {
+            Sending::Chunked if !data.is_empty() => {
                 self.out.spare(data.len() + CHUNK_FRAME_BYTES);
-                self.out.append_with(|out| write_chunk(out, data));
+                let mut room = [0; CHUNK_PREFIX_BYTES_MAX];
+                let at = chunk_prefix(data.len(), &mut room);
+                for part in [&room[at..], data, CHUNK_SUFFIX] {
+                    self.out.extend(part);
+                }
             }
             Sending::UntilClose => self.out.extend(data),
-            Sending::Nothing | Sending::Whole | Sending::Broken => {}
+            Sending::Chunked | Sending::Nothing | Sending::Whole | Sending::Broken => {}
         }
     }
 
@@ -322,8 +326,8 @@ impl Exchange {
     }
 
     async fn flush(&mut self) -> Result<(), Gone> {
-        self.alarm.set(self.patience.stall);
         while !self.out.is_empty() && !self.broken {
+            self.alarm.set(self.patience.stall);
             let (stream, out) = (&self.stream, &mut self.out);
             let before = out.len();
             let written = self.alarm.within(poll_fn(|cx| match put(stream, out, &[]) {
@@ -334,7 +338,7 @@ impl Exchange {
                     .map(|ready| ready.map_err(|_| Gone)),
             }));
             match written.await {
-                Some(Ok(())) => self.alarm.set(self.patience.stall),
+                Some(Ok(())) => {}
                 Some(Err(Gone)) | None => self.broken = true,
             }
         }

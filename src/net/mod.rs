@@ -17,7 +17,7 @@ pub mod stream;
 pub mod tls;
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 /// What [`race`] gives: which of the two was first, and its output.
@@ -40,4 +40,31 @@ pub async fn race<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) 
         b.as_mut().poll(cx).map(First::B)
     })
     .await
+}
+
+/// A future under way among others.
+pub type Running<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Runs futures at the same time, on this task, and gives their outputs in order; dropping it ends them all.
+pub async fn together<T>(futures: Vec<Running<'_, T>>) -> Vec<T> {
+    let mut running: Vec<_> = futures.into_iter().map(Some).collect();
+    let mut done: Vec<Option<T>> = running.iter().map(|_| None).collect();
+    poll_fn(|cx| {
+        let mut pending = false;
+        for (future, done) in running.iter_mut().zip(&mut done) {
+            if let Some(own) = future {
+                match own.as_mut().poll(cx) {
+                    Poll::Ready(output) => (*done, *future) = (Some(output), None),
+                    Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+    done.into_iter().flatten().collect()
 }

@@ -3,7 +3,6 @@
 use super::origin::Origin;
 use super::stream::Stream;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,21 +20,34 @@ struct Idle {
     until: Instant,
 }
 
+/// The idle connections of one thread, by origin. There are a few of them, and the key of a running configuration is
+/// found by its address.
+type Lists = Vec<(Arc<str>, Vec<Idle>)>;
+
 thread_local! {
-    static POOL: RefCell<HashMap<Arc<str>, Vec<Idle>>> = RefCell::default();
+    static POOL: RefCell<Lists> = const { RefCell::new(Vec::new()) };
+}
+
+fn list_of<'l>(lists: &'l mut Lists, origin: &Origin) -> Option<&'l mut Vec<Idle>> {
+    let key = origin.key();
+    let at = lists
+        .iter()
+        .position(|(kept, _)| Arc::ptr_eq(kept, key))
+        .or_else(|| lists.iter().position(|(kept, _)| kept == key))?;
+    Some(&mut lists[at].1)
 }
 
 /// Idle connections of all threads.
 static IDLE: AtomicUsize = AtomicUsize::new(0);
 
 /// The newest idle connection to that origin that is still open and silent.
-pub fn take(origin: &Origin) -> Option<Stream> {
+pub fn take(origin: &Origin, now: Instant) -> Option<Stream> {
     POOL.with(|pool| {
         let mut pool = pool.borrow_mut();
-        let idle = pool.get_mut(origin.key())?;
+        let idle = list_of(&mut pool, origin)?;
         while let Some(mut candidate) = idle.pop() {
             IDLE.fetch_sub(1, Ordering::Relaxed);
-            if candidate.until > Instant::now() && candidate.stream.is_silent() {
+            if candidate.until > now && candidate.stream.is_silent() {
                 return Some(candidate.stream);
             }
         }
@@ -64,12 +76,10 @@ pub fn put(origin: &Origin, stream: Stream, server_limit: Option<Duration>) {
     // try_with: the thread may be ending.
     let _ = POOL.try_with(|pool| {
         let mut pool = pool.borrow_mut();
-        match pool.get_mut(origin.key()) {
+        match list_of(&mut pool, origin) {
             Some(list) if list.len() < IDLE_PER_ORIGIN_MAX => list.push(idle),
             Some(_) => return,
-            None => {
-                pool.insert(origin.key().clone(), vec![idle]);
-            }
+            None => pool.push((origin.key().clone(), vec![idle])),
         }
         IDLE.fetch_add(1, Ordering::Relaxed);
     });
@@ -79,7 +89,7 @@ pub fn put(origin: &Origin, stream: Stream, server_limit: Option<Duration>) {
 pub fn sweep() {
     POOL.with(|pool| {
         let now = Instant::now();
-        pool.borrow_mut().retain(|_, list| {
+        pool.borrow_mut().retain_mut(|(_, list)| {
             let before = list.len();
             list.retain_mut(|idle| idle.until > now && idle.stream.is_silent());
             IDLE.fetch_sub(before - list.len(), Ordering::Relaxed);

@@ -212,13 +212,17 @@ async fn one_request<H: Handler>(
 /// Ok(false): the client left, or the process stops, before there was anything to answer. The bool of an error: the head was parsed.
 async fn read_head(head: &mut RequestHead, exchange: &mut Exchange) -> Result<bool, (Fault, bool)> {
     let mut searched = Searched::default();
-    exchange.alarm.set(exchange.patience.head);
+    let mut waits = false;
     loop {
         if let Some(used) = parse_request(exchange.unread.data(), &mut searched, head)
             .map_err(|fault| (fault, false))?
         {
             exchange.unread.consume(used);
             break;
+        }
+        if !waits {
+            waits = true;
+            exchange.alarm.set(exchange.patience.head); // nearly always a head is there at once
         }
         match exchange.fill_unless_stopped().await {
             None => {

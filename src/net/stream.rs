@@ -37,9 +37,11 @@ impl Stream {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+        match (self, parts) {
+            // One part needs no list of parts that the system would have to read.
+            (Stream::Tcp(stream), [part]) => Pin::new(stream).poll_write(cx, part),
+            (Stream::Tcp(stream), _) => Pin::new(stream).poll_write_vectored(cx, parts),
+            (Stream::Tls(stream), _) => Pin::new(stream).poll_write_vectored(cx, parts),
         }
     }
 

@@ -44,7 +44,7 @@ pub fn adapt(
     reasoning::require_open_thought(request, to, target.caps, warnings);
     format::adapt(request, to, target.caps, warnings)?;
     context.stops = fields::stops(request, to, target.caps);
-    fields::limit(request, to, target.caps, warnings)?;
+    context.limit = fields::limit(request, to, target.caps, warnings)?;
     fields::sampling(request, to, target.caps, warnings);
     Ok(context)
 }
@@ -69,6 +69,8 @@ fn context(request: &mut Request<'_>, to: Protocol, target: &Target<'_>) -> Cont
         echo: std::mem::take(&mut request.echo),
         estimate: estimate::of_request(request),
         logprobs: request.logprobs.is_some(),
+        limit: None,
+        request_id: String::new(),
     }
 }
 

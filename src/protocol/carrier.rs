@@ -2,10 +2,11 @@
 //! `gw1.<owner>.` and base64url of `{"k":kind,"i":item,"e"|"s"|"d":value,"o":upstream,"f":family}`. The gateway keeps no
 //! proof; a carrier is signed by nobody and trusted no further than a client's own text.
 
+use super::Protocol;
+use super::caps::{Caps, ReasoningField};
 use super::neutral::{Owner, Proof};
 use super::render::Members;
 use super::text::Text;
-use super::{Protocol, caps::Caps};
 use crate::wire::json::Object;
 use crate::wire::text::{base64url, base64url_decode};
 use std::borrow::Cow;
@@ -28,7 +29,8 @@ fn letter(owner: Owner) -> char {
 /// The carrier string of a proof.
 pub fn wrap(proof: &Proof<'_>) -> Text<'static> {
     let (kind, slot) = match (proof.owner, proof.redacted) {
-        (Owner::Chat, _) => return NO_PROOF,
+        (Owner::Chat, _) if proof.value.is_empty() => return NO_PROOF,
+        (Owner::Chat, _) => ("details", "d"),
         (Owner::Responses, _) => ("reasoning", "e"),
         (Owner::Messages, false) => ("thinking", "s"),
         (Owner::Messages, true) => ("redacted", "d"),
@@ -67,6 +69,7 @@ pub fn unwrap<'a>(value: Text<'a>, native: Owner) -> Option<Proof<'a>> {
         "r" => Owner::Responses,
         "m" => Owner::Messages,
         "g" => Owner::Gemini,
+        "c" => Owner::Chat,
         _ => return None,
     };
     let json = base64url_decode(code)?;
@@ -93,7 +96,10 @@ pub fn unwrap<'a>(value: Text<'a>, native: Owner) -> Option<Proof<'a>> {
 pub fn fits(proof: &Proof<'_>, target: Protocol, caps: &Caps, model: &str) -> bool {
     let speaks = match proof.owner {
         Owner::Gemini => target == Protocol::Chat,
-        owner => owner != Owner::Chat && owner == Owner::of(target),
+        Owner::Chat => {
+            target == Protocol::Chat && caps.reasoning_field_in == ReasoningField::Details
+        }
+        owner => owner == Owner::of(target),
     };
     let same_upstream = match (&proof.upstream, &caps.upstream) {
         (Some(theirs), Some(ours)) => **theirs == **ours,

@@ -1,7 +1,10 @@
 //! The numbered cases of protocols.md 11 that need two twins, by client and upstream.
 
+mod bounds;
 mod chat_messages;
 mod chat_responses;
+mod corners;
+mod fields;
 mod laws;
 mod messages_chat;
 mod messages_responses;

@@ -30,8 +30,12 @@ pub struct Context {
     pub echo: String,
     /// Input tokens, estimated (protocols.md 8.7: a Messages stream begins with a number).
     pub estimate: u64,
-    /// A shape Messages has no way to promise was asked for by instruction.
+    /// Log probabilities were asked for.
     pub logprobs: bool,
+    /// The output limit the client asked for, where the upstream takes none so low.
+    pub limit: Option<u64>,
+    /// The gateway's id of the request, for errors inside a Messages stream. Empty: it has none.
+    pub request_id: String,
 }
 
 impl Context {
@@ -50,6 +54,8 @@ impl Context {
             echo: String::new(),
             estimate: 0,
             logprobs: false,
+            limit: None,
+            request_id: String::new(),
         }
     }
 }

@@ -51,6 +51,9 @@ pub fn of_request(request: &Request<'_>) -> u64 {
                 ToolKind::Function { parameters, .. } => {
                     parameters.as_ref().map_or(0, |json| json.len() as u64)
                 }
+                ToolKind::Custom {
+                    grammar: Some((_, definition)),
+                } => definition.as_escaped().len() as u64,
                 _ => 0,
             };
             FRAME_TOKENS

@@ -1,6 +1,6 @@
 //! Events ↔ a whole answer, both ways.
 
-use super::neutral::{Block, Event, Keyed, Open, Piece, Reply, Sink, Start, Usage};
+use super::neutral::{Annotation, Block, Event, Keyed, Open, Piece, Reply, Sink, Start, Usage};
 use super::text::Text;
 use crate::error::{Error, Kind};
 
@@ -46,7 +46,7 @@ impl Gather {
             Event::Delta(piece) => self.piece(piece)?,
             Event::Annotation(annotation) => {
                 if let Some(Block::Text { annotations, .. }) = self.blocks.last_mut() {
-                    self.bytes += 256;
+                    self.bytes += size_of::<Annotation<'_>>() + annotation.bytes();
                     annotations.push(annotation.clone().into_owned());
                 }
             }
@@ -84,11 +84,9 @@ impl Gather {
                 add(text, more);
                 if let Some(odds) = odds {
                     // `[a,b]` joins as `a,b`.
-                    let inner = odds
-                        .text()
-                        .trim_start_matches('[')
-                        .trim_end_matches(']')
-                        .trim();
+                    let inner = odds.text().strip_prefix('[');
+                    let inner = inner.and_then(|inner| inner.strip_suffix(']'));
+                    let inner = inner.unwrap_or_default().trim();
                     if !inner.is_empty() {
                         self.bytes += inner.len();
                         if !logprobs.is_empty() {
@@ -100,6 +98,7 @@ impl Gather {
             }
             (Some(Block::Reasoning { text, .. }), Piece::Reasoning(more)) => add(text, more),
             (Some(Block::Reasoning { proof, .. }), Piece::Proof(found)) => {
+                self.bytes += found.value.as_escaped().len();
                 *proof = Some(found.clone().into_owned())
             }
             (Some(Block::Refusal(text)), Piece::Refusal(more)) => add(text, more),
@@ -113,6 +112,11 @@ impl Gather {
             ));
         }
         Ok(())
+    }
+
+    /// Bytes gathered so far.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The answer, once its Finish has come.

@@ -14,7 +14,8 @@ use std::borrow::Cow;
 /// Who can make sense of an opaque proof (protocols.md 5.6). The letter stands in the carrier's prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// A Chat upstream that has no proofs; the carrier is only there to be a non-empty string (`gw1.c.e30`).
+    /// `reasoning_details` of a Chat upstream (OpenRouter), as a JSON array. Most have no proofs; the carrier is then only there
+    /// to be a non-empty string (`gw1.c.e30`).
     Chat,
     /// `encrypted_content` of a Responses upstream.
     Responses,

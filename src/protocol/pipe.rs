@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use super::gather::Gather;
-use super::neutral::{Event, Grammar, Hosted, Keyed, Open, Reply, Usage};
+use super::neutral::{Event, Finish, Grammar, Hosted, Keyed, Open, Reason, Reply, Usage};
 use super::resolve::Resolver;
 use super::sequence::Sequencer;
 use super::stops::Stops;
@@ -14,12 +14,18 @@ use crate::error::{Blame, Error, Kind};
 use crate::wire::json::Object;
 use crate::wire::sse;
 
+/// Blocks of one answer. Of each something is kept to its end, if only the id of a call.
+const BLOCKS_MAX: usize = 16_384;
+/// Bytes that one answer makes the gateway keep: what waits for its turn and what is told once more at the end.
+pub const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// The middle of every conversion of answers.
 struct Middle {
     sequencer: Sequencer,
     resolver: Resolver,
     stops: Option<Stops>,
     grammar: Grammar,
+    blocks: usize,
     usage: Option<Usage>,
     warnings: Warnings,
     cx: Context,
@@ -33,6 +39,7 @@ impl Middle {
             resolver: Resolver::default(),
             stops: Stops::new(&cx.stops, cx.estimate),
             grammar: Grammar::Before,
+            blocks: 0,
             usage: None,
             warnings: Warnings::default(),
             cx,
@@ -48,7 +55,8 @@ impl Middle {
         self.grammar == Grammar::After
     }
 
-    /// Takes the reader's next event and calls `write` with what is ready, in the grammar's order. After the end nothing is.
+    /// Takes the reader's next event and calls `write` with what is ready, in the grammar's order. What an upstream says after
+    /// the end, or after a stop, is not heard.
     fn push(&mut self, keyed: Keyed<'_>, write: &mut Write<'_>) -> Result<(), Error> {
         if self.is_finished() {
             return Ok(());
@@ -58,6 +66,7 @@ impl Middle {
             resolver,
             stops,
             grammar,
+            blocks,
             usage,
             warnings,
             cx,
@@ -65,11 +74,18 @@ impl Middle {
         } = self;
         let mut last = |event: Event<'_>| {
             *grammar = grammar.step(&event)?;
+            if matches!(event, Event::Open(_)) {
+                *blocks += 1;
+                if *blocks > BLOCKS_MAX {
+                    return Err(too_many_blocks());
+                }
+            }
             match &event {
                 Event::Usage(totals) => *usage = Some(*totals),
-                Event::Open(Open::Hosted(hosted)) if is_lost(hosted, cx.client) => {
+                Event::Open(Open::Hosted(hosted)) if is_lost(hosted) => {
                     warnings.add(hosted.name.decode(), "dropped");
                 }
+                Event::Finish(finish) => note_end(finish, cx.upstream, warnings),
                 _ => {}
             }
             write(&event, cx)
@@ -88,14 +104,24 @@ impl Middle {
     }
 }
 
+/// Names an end that the client is told of in another word than the upstream's.
+fn note_end(finish: &Finish<'_>, upstream: Protocol, warnings: &mut Warnings) {
+    let field = match upstream {
+        Protocol::Chat => "finish_reason",
+        Protocol::Responses => "status",
+        Protocol::Messages => "stop_reason",
+    };
+    if finish.unknown {
+        warnings.add(field, "unknown");
+    }
+    if finish.reason == Reason::Paused {
+        warnings.add(field, "paused");
+    }
+}
+
 /// Work of a vendor's tool that the client will not see. What a search found stays in the text and its citations.
-fn is_lost(hosted: &Hosted<'_>, client: Protocol) -> bool {
-    const SEARCHES: [&str; 3] = [
-        "web_search_call",
-        "server_tool_use",
-        "web_search_tool_result",
-    ];
-    client != Protocol::Responses && !SEARCHES.iter().any(|name| hosted.name.is(name))
+fn is_lost(hosted: &Hosted<'_>) -> bool {
+    hosted.query.is_none() && !hosted.name.is("web_search_call")
 }
 
 /// Where the events of an answer go, in the client's words and the grammar's order.
@@ -130,10 +156,11 @@ impl Stream {
         let mut rest = bytes;
         loop {
             while let Some(event) = parser.lent(&mut rest) {
-                reader.read(event, &mut |keyed| middle.push(keyed, write))?;
+                let read = reader.read(event, &mut |keyed| middle.push(keyed, write));
                 if middle.is_finished() {
                     return Ok(());
                 }
+                read?;
             }
             if rest.is_empty() {
                 return Ok(());
@@ -143,10 +170,11 @@ impl Stream {
                 .push(unfinished)
                 .map_err(|fault| fault.blame(Blame::Upstream))?;
             while let Some(event) = parser.next() {
-                reader.read(event, &mut |keyed| middle.push(keyed, write))?;
+                let read = reader.read(event, &mut |keyed| middle.push(keyed, write));
                 if middle.is_finished() {
                     return Ok(());
                 }
+                read?;
             }
             rest = after;
         }
@@ -160,15 +188,21 @@ impl Stream {
         let middle = &mut self.middle;
         let mut sink = |keyed: Keyed<'_>| middle.push(keyed, write);
         // The empty line after the last event may be missing.
-        if let Some(event) = self.parser.finish() {
-            self.reader.read(event, &mut sink)?;
-        }
-        self.reader.end(&mut sink)?;
+        let read = match self.parser.finish() {
+            Some(event) => self.reader.read(event, &mut sink),
+            None => Ok(()),
+        };
+        let read = read.and_then(|()| self.reader.end(&mut sink));
         if self.middle.is_finished() {
             Ok(())
         } else {
-            Err(truncated())
+            read.and(Err(truncated()))
         }
+    }
+
+    /// Bytes kept now: of an unfinished event, and of blocks that wait.
+    fn held_bytes(&self) -> usize {
+        self.parser.held_bytes() + self.middle.sequencer.held_bytes()
     }
 }
 
@@ -196,7 +230,16 @@ impl Translator {
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let writer = &mut self.writer;
         self.stream
-            .feed(bytes, &mut |event, cx| writer.write(event, cx, out))
+            .feed(bytes, &mut |event, cx| writer.write(event, cx, out))?;
+        if self.held_bytes() > KEPT_BYTES_MAX {
+            return Err(too_large());
+        }
+        Ok(())
+    }
+
+    /// Bytes kept now: of an unfinished event, of blocks that wait, and of what a Responses client is told once more at the end.
+    pub fn held_bytes(&self) -> usize {
+        self.stream.held_bytes() + self.writer.held_bytes()
     }
 
     /// The upstream's body has ended.
@@ -286,6 +329,11 @@ impl Collector {
     /// Whether the answer is complete: the upstream's body may be dropped.
     pub fn is_finished(&self) -> bool {
         self.stream.middle.is_finished()
+    }
+
+    /// Bytes kept now.
+    pub fn held_bytes(&self) -> usize {
+        self.stream.held_bytes() + self.gather.bytes()
     }
 
     /// The last totals the upstream reported.
@@ -390,6 +438,19 @@ pub(super) fn each_stream_event(
     };
     stream.feed(bytes, &mut write)?;
     stream.finish(&mut write)
+}
+
+#[cold]
+fn too_many_blocks() -> Error {
+    let message = format!("an answer of more than {BLOCKS_MAX} blocks");
+    Error::upstream(Kind::BadReply, message)
+}
+
+#[cold]
+fn too_large() -> Error {
+    let megabytes = KEPT_BYTES_MAX / (1024 * 1024);
+    let message = format!("an answer of which more than {megabytes} MB have to be kept");
+    Error::upstream(Kind::BadReply, message)
 }
 
 /// The error of every answer that ends too early; the same words wherever it is noticed.

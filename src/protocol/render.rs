@@ -2,6 +2,17 @@
 
 use super::text::Text;
 use crate::wire::json;
+use std::borrow::Cow;
+
+/// JSON without line feeds: between tokens a body may have them, inside an event's line they would end it.
+pub fn one_line(json: &str) -> Cow<'_, str> {
+    if json.contains(['\n', '\r']) {
+        // Inside a string they would be escaped.
+        Cow::Owned(json.replace(['\n', '\r'], " "))
+    } else {
+        Cow::Borrowed(json)
+    }
+}
 
 /// Writes one object: `Members::object(out, |m| m.str("type", "text").text("text", &text))`.
 pub struct Members<'o> {

@@ -1,10 +1,11 @@
 //! The upstream's words for tools turned into the client's: names and namespaces, ids that the client's protocol takes, and the
-//! form of the arguments. Stands between the sequencer and the writer, for streams and whole answers alike.
+//! form of the arguments; and the end of the answer, as the request asked for it. Stands between the sequencer and the writer,
+//! for streams and whole answers alike.
 
 use super::Made;
 use super::context::Context;
 use super::ids;
-use super::neutral::{CallKind, Event, Open, Opened, Piece};
+use super::neutral::{CallKind, Event, Finish, Open, Opened, Piece, Reason};
 use super::sequence::{HELD_BYTES_MAX, Out};
 use super::text::Text;
 use super::{Protocol, neutral::Proof};
@@ -37,6 +38,10 @@ pub struct Resolver {
     form: Form,
     /// Ids of this answer so far; one given twice is replaced.
     ids: Vec<Text<'static>>,
+    /// Something was said that a reader sees.
+    spoke: bool,
+    /// Tokens of the answer, as the upstream counted them.
+    output: u64,
 }
 
 impl Resolver {
@@ -122,8 +127,32 @@ impl Resolver {
                 }
                 out(Event::Close { whole })
             }
-            other => out(other),
+            Event::Finish(finish) => self.finish(finish, cx, out),
+            other => {
+                match &other {
+                    Event::Delta(Piece::Text { .. } | Piece::Refusal(_)) => self.spoke = true,
+                    Event::Usage(usage) => self.output = usage.output,
+                    _ => {}
+                }
+                out(other)
+            }
         }
+    }
+
+    /// A refusal that says why in its end only is said as one, else it would be an empty answer. An answer that is longer than
+    /// was asked, because the upstream takes no limit so low, ends at the limit (protocols.md 5.11).
+    fn finish(&self, mut finish: Finish<'_>, cx: &Context, out: &mut Out<'_>) -> Result<(), Error> {
+        // Messages has a place for it.
+        let unsaid = !self.spoke && cx.client != Protocol::Messages;
+        if let Some(explanation) = finish.explanation.as_ref().filter(|_| unsaid) {
+            out(Event::Open(Open::Refusal))?;
+            out(Event::Delta(Piece::Refusal(explanation.borrow())))?;
+            out(Event::Close { whole: true })?;
+        }
+        if finish.reason == Reason::Done && cx.limit.is_some_and(|limit| self.output > limit) {
+            finish.reason = Reason::Length;
+        }
+        out(Event::Finish(finish))
     }
 
     fn head<'h>(&mut self, head: Opened<'h>, cx: &Context, made: &Made) -> Opened<'h> {

@@ -103,6 +103,11 @@ impl Sequencer {
         }
     }
 
+    /// Bytes held back now.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     fn open(&mut self, key: BlockKey, open: Open<'_>, out: &mut Out<'_>) -> Result<(), Error> {
         self.advance(true, out)?;
         if self.active.is_none() {
@@ -281,7 +286,7 @@ impl HeldPiece {
                 text.as_escaped().len()
             }
             HeldPiece::Proof(proof) => proof.value.as_escaped().len(),
-            HeldPiece::Annotation(annotation) => annotation.url.as_escaped().len(),
+            HeldPiece::Annotation(annotation) => annotation.bytes(),
         };
         inside + PIECE_BYTES
     }

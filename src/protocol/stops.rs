@@ -91,9 +91,8 @@ impl Stops {
                 }))?;
             }
             out(Event::Finish(Finish {
-                reason: Reason::Done,
                 stop: Some(stop),
-                explanation: None,
+                ..Finish::of(Reason::Done)
             }))?;
             return Ok(true);
         }

@@ -114,12 +114,15 @@ fn expected(field: &str, what: &str, found: Raw<'_>) -> Error {
     )
 }
 
-/// `prompt_cache_breakpoint` of Chat and Responses parts.
+/// `prompt_cache_breakpoint` of Chat and Responses parts, or Claude's own `cache_control`, which clients of Chat set for Claude's
+/// sake on parts, messages and tools.
 pub fn breakpoint(part: &mut Object<'_>) -> Option<Cache> {
-    let mark = raw(part, "prompt_cache_breakpoint")?.as_object().ok()?;
+    let openai = raw(part, "prompt_cache_breakpoint");
+    let claude = raw(part, "cache_control");
+    let mark = openai.or(claude)?.as_object().ok()?;
     let ttl = mark.get("ttl").and_then(|ttl| ttl.as_str());
     Some(match ttl.as_deref() {
-        Some("12h") => Cache::Long,
+        Some("12h" | "1h") => Cache::Long,
         _ => Cache::Short,
     })
 }

@@ -163,6 +163,15 @@ impl Writer {
         }
     }
 
+    /// Bytes of the answer that it keeps, to tell them once more or to check them when they are whole.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Writer::Chat(writer) => writer.held_bytes(),
+            Writer::Messages(writer) => writer.held_bytes(),
+            Writer::Responses(writer) => writer.held_bytes(),
+        }
+    }
+
     /// Writes the protocol's sign of life.
     pub fn keep_alive(&mut self, cx: &Context, out: &mut Vec<u8>) {
         match self {

@@ -136,7 +136,8 @@ impl Folder {
         }
     }
 
-    fn config_text(&self, content: &Content, api_key: &Key) -> Result<String, String> {
+    /// What it says.
+    pub fn config_text(&self, content: &Content, api_key: &Key) -> Result<String, String> {
         let accounts = std::path::absolute(self.accounts())
             .map_err(|error| cannot("find", &self.accounts(), &error))?;
         let accounts = accounts.to_str().ok_or_else(|| {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// The sidecar itself waits for the pasted address no longer.
+/// How long a login waits for what is pasted: the sidecar itself waits no longer.
 pub const LOGIN_LIMIT: Duration = Duration::from_secs(300);
 /// For the exchange that follows what was pasted in the last moment.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(60);
@@ -106,13 +106,22 @@ impl Logins {
     /// The account that login brought, if the list shows one: new, or changed since, and no other login's.
     fn claim(&self, login: &Login, accounts: Vec<Account>) -> Option<Account> {
         let mut book = self.lock();
-        let found = accounts.into_iter().find(|account| {
-            let stamped =
-                |(name, stamp): &(String, String)| *name == account.name && *stamp == account.stamp;
-            account.provider == login.provider.name()
-                && !login.before.iter().any(stamped)
-                && !book.claimed.iter().any(stamped)
-        })?;
+        let mut candidates: Vec<Account> = accounts
+            .into_iter()
+            .filter(|account| {
+                let stamped = |(name, stamp): &(String, String)| {
+                    *name == account.name && *stamp == account.stamp
+                };
+                account.provider == login.provider.name()
+                    && !login.before.iter().any(stamped)
+                    && !book.claimed.iter().any(stamped)
+            })
+            .collect();
+        // A known account may have changed because its token was renewed meanwhile; a new one is this login's.
+        let is_new =
+            |account: &Account| !login.before.iter().any(|(name, _)| *name == account.name);
+        let found = candidates.iter().position(is_new).unwrap_or(0);
+        let found = (!candidates.is_empty()).then(|| candidates.swap_remove(found))?;
         if book.claimed.len() >= REMEMBERED_MAX {
             book.claimed.remove(0);
         }
@@ -145,8 +154,10 @@ impl Sidecar {
         }
         self.retry().await;
         let link = self.link(Instant::now() + READY_WAIT).await?;
-        let before = accounts::list(&link.management).await?;
-        let (auth_url, state, manual) = ask_for_address(&link, provider, same_machine).await?;
+        let before = accounts::list(&link.management).await;
+        let before = self.told(&link, before).await?;
+        let asked = ask_for_address(&link, provider, same_machine).await;
+        let (auth_url, state, manual) = self.told(&link, asked).await?;
         let login = Arc::new(Login {
             state: state.clone(),
             upstream: upstream.to_owned(),
@@ -173,6 +184,7 @@ impl Sidecar {
             provider,
             state,
             manual,
+            limit: self.login_limit,
         })
     }
 
@@ -219,6 +231,7 @@ impl Sidecar {
             ));
         }
         let handed_in = hand_in(&login, pasted.outcome).await;
+        let handed_in = self.told(&login.link, handed_in).await;
         if handed_in.is_err() && login.is_pending() {
             login.submitted.store(false, Ordering::SeqCst); // to be pasted again
         }
@@ -335,8 +348,9 @@ async fn hand_in(login: &Login, outcome: Outcome) -> Result<(), Error> {
             Err(Error::client(Kind::BadRequest, why).param("callback_url"))
         }
         409 => {
-            let why = explain(login.provider, &text);
-            login.set(Progress::Failed(why.clone()));
+            let end = explain(login.provider, &text);
+            let why = end.message();
+            login.set(end);
             Err(Error::client(Kind::Conflict, why))
         }
         400 => Err(Error::client(
@@ -358,33 +372,33 @@ fn refusal(provider: Provider, error: &str) -> String {
     )
 }
 
-/// The sidecar's texts in words to act on. The original text stays in them.
-fn explain(provider: Provider, text: &str) -> String {
+/// What a login that the sidecar gave up came to, in words to act on. The original text stays in them.
+fn explain(provider: Provider, text: &str) -> Progress {
     let lower = text.to_ascii_lowercase();
     let title = provider.title();
     if lower.starts_with("timeout waiting") || lower.contains("flow timed out") {
-        return Progress::Expired.message();
+        return Progress::Expired;
     }
-    if lower == "bad request" || lower.starts_with("authentication failed") {
-        return format!(
-            "{title} did not allow the login: start it again and agree on its page ({text})"
-        );
-    }
-    if lower.contains("exchange") {
-        return format!(
-            "{title} did not give tokens for the code ({text}): a code works once and for a few minutes, so start the login \
+    Progress::Failed(
+        if lower == "bad request" || lower.starts_with("authentication failed") {
+            format!(
+                "{title} did not allow the login: start it again and agree on its page ({text})"
+            )
+        } else if lower.contains("exchange") {
+            format!(
+                "{title} did not give tokens for the code ({text}): a code works once and for a few minutes, so start the login \
              again; if it fails again, check that this host reaches {title} (cli_proxy_api.proxy_url)"
-        );
-    }
-    if lower.contains("save authentication") {
-        return format!(
-            "the account could not be saved ({text}): check that the data folder can be written"
-        );
-    }
-    if lower.contains("unknown or expired state") {
-        return "the sidecar no longer knows this login: start it again".to_owned();
-    }
-    format!("the login failed: {text}")
+            )
+        } else if lower.contains("save authentication") {
+            format!(
+                "the account could not be saved ({text}): check that the data folder can be written"
+            )
+        } else if lower.contains("unknown or expired state") {
+            "the sidecar no longer knows this login: start it again".to_owned()
+        } else {
+            format!("the login failed: {text}")
+        },
+    )
 }
 
 /// Tells the sidecar that a login is over, so that it saves nothing. Versions before 7.2.64 cannot be told.
@@ -408,8 +422,8 @@ async fn follow(sidecar: Sidecar, login: Arc<Login>) {
             break;
         }
         let limit = match login.submitted.load(Ordering::SeqCst) {
-            true => LOGIN_LIMIT + EXCHANGE_LIMIT,
-            false => LOGIN_LIMIT,
+            true => sidecar.login_limit + EXCHANGE_LIMIT,
+            false => sidecar.login_limit,
         };
         if login.started.elapsed() >= limit {
             login.set(Progress::Expired);
@@ -423,7 +437,7 @@ async fn follow(sidecar: Sidecar, login: Arc<Login>) {
         match look(&login).await {
             Ok(Look::Wait) => failed_looks = 0,
             Ok(Look::Failed(text)) => {
-                login.set(Progress::Failed(explain(login.provider, &text)));
+                login.set(explain(login.provider, &text));
             }
             // "ok" alone proves nothing: old versions say it of any state they do not know.
             Ok(Look::Over) => match accounts::list(&login.link.management).await {
@@ -505,7 +519,7 @@ mod tests {
             ("unknown or expired state", "start it again"),
             ("something new", "the login failed: something new"),
         ] {
-            let said = explain(Provider::Claude, text);
+            let said = explain(Provider::Claude, text).message();
             assert!(said.contains(words), "{text}: {said}");
         }
     }

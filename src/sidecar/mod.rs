@@ -43,6 +43,8 @@ pub const READY_WAIT: Duration = Duration::from_secs(10);
 const COMMANDS_MAX: usize = 256;
 /// When to come back while it is being started.
 const RETRY_WHILE_STARTING_S: u64 = 2;
+/// How long after a broken connection its end may take to become known: it is reported within milliseconds.
+const NEWS_LIMIT: Duration = Duration::from_secs(1);
 /// For the last report of an ended process, beyond the time it has to end.
 const SHUTDOWN_SLACK: Duration = Duration::from_secs(3);
 
@@ -100,6 +102,8 @@ pub struct Settings {
     pub environment: Vec<(String, OsString)>,
     /// For an https endpoint that someone else runs.
     pub tls: TlsSettings,
+    /// How long a login waits for what the user pastes, see [`login::LOGIN_LIMIT`].
+    pub login_limit: Duration,
 }
 
 impl Settings {
@@ -163,6 +167,15 @@ pub struct Ready {
     pub origin: Origin,
     /// Its key; None: the endpoint that someone else runs wants none.
     pub api_key: Option<Key>,
+    /// Which start it is of; 0 where someone else runs it.
+    number: u64,
+}
+
+impl Ready {
+    /// Whether both are the same process.
+    fn is(&self, other: &Ready) -> bool {
+        self.number == other.number
+    }
 }
 
 /// One running sidecar: requests and management.
@@ -186,12 +199,19 @@ pub struct View {
     pub managed: bool,
     /// Its address, without user info.
     pub endpoint: String,
+    /// How often it was started again after a failure.
+    pub restarts: u64,
     over: bool,
     link: Option<Arc<Link>>,
 }
 
+/// The words for the state.
+pub const STATE_NAMES: [&str; 6] = [
+    "external", "stopped", "starting", "ready", "backoff", "given_up",
+];
+
 impl View {
-    /// The state in one word: `external`, `stopped`, `starting`, `ready`, `backoff` or `given_up`.
+    /// The state in one word of [`STATE_NAMES`].
     pub fn state_name(&self) -> &'static str {
         match self.state {
             _ if !self.managed => "external",
@@ -203,7 +223,7 @@ impl View {
         }
     }
 
-    /// Writes `{"state","reason","version","pid","endpoint","managed","retry_in_s"}`.
+    /// Writes `{"state","reason","version","pid","endpoint","managed","restarts","retry_in_s"}`.
     pub fn write_json(&self, now: Instant, out: &mut Vec<u8>) {
         let mut members = Members::open(out);
         members.text("state", self.state_name());
@@ -215,6 +235,7 @@ impl View {
         }
         members.text("endpoint", &self.endpoint);
         members.raw("managed", self.managed);
+        members.raw("restarts", self.restarts);
         match self.state {
             State::Backoff { until } | State::GivenUp { until } => {
                 members.raw("retry_in_s", seconds_until(until, now));
@@ -255,6 +276,7 @@ pub struct Sidecar {
     view: watch::Receiver<View>,
     folder: watch::Receiver<Folder>,
     logins: Arc<Logins>,
+    login_limit: Duration,
     runtime: Handle,
 }
 
@@ -264,6 +286,7 @@ impl Sidecar {
     pub fn start(settings: Settings) -> Sidecar {
         let (commands, todo) = mpsc::channel(COMMANDS_MAX);
         let (folder, folder_seen) = watch::channel(Folder::new(&settings.data_dir));
+        let login_limit = settings.login_limit;
         let task = Task::new(settings, commands.clone(), folder);
         let (view, view_seen) = watch::channel(task.view());
         // It runs free: it ends with the process, and its child with it (`kill_on_drop`, and the death signal).
@@ -273,6 +296,7 @@ impl Sidecar {
             view: view_seen,
             folder: folder_seen,
             logins: Arc::default(),
+            login_limit,
             runtime: Handle::current(),
         }
     }
@@ -350,6 +374,43 @@ impl Sidecar {
         }
     }
 
+    /// What a broken connection to that sidecar means. One of ours is ending or has crashed: not ready, with the reason and
+    /// when to come back, instead of an upstream that cannot be reached. Any other error is as it was.
+    pub async fn explain(&self, link: &Ready, error: Error) -> Error {
+        if error.kind != Kind::Unreachable || !self.view.borrow().managed {
+            return error;
+        }
+        let mut view = self.view.clone();
+        // Another process, or an end whose reason is known.
+        let is_new = |view: &View| match &view.link {
+            Some(now) => !now.ready.is(link),
+            None => !matches!(view.state, State::Ready { .. }),
+        };
+        let news = view.wait_for(is_new);
+        if let First::A(Ok(view)) = race(news, tokio::time::sleep(NEWS_LIMIT)).await {
+            let wait_s = match view.state {
+                State::Backoff { until } | State::GivenUp { until } => {
+                    seconds_until(until, Instant::now())
+                }
+                _ => RETRY_WHILE_STARTING_S,
+            };
+            return view.down("it was ended while it was asked", wait_s);
+        }
+        let what = format!(
+            "it runs and takes no requests, so it is probably ending: {}",
+            error.message
+        );
+        view.borrow().down(&what, RETRY_WHILE_STARTING_S)
+    }
+
+    /// The same for a call of its management.
+    async fn told<T>(&self, link: &Link, result: Result<T, Error>) -> Result<T, Error> {
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.explain(&link.ready, error).await),
+        }
+    }
+
     /// Ends it and waits until it is gone: a few seconds at most.
     pub async fn shutdown(&self) {
         let limit = process::END_LIMIT + SHUTDOWN_SLACK;
@@ -420,7 +481,9 @@ impl Sidecar {
 
     /// The models of one account. Starts the sidecar if it does not run.
     pub async fn account_models(&self, name: &str) -> Result<Vec<accounts::Model>, Error> {
-        accounts::models(&self.called().await?.management, name).await
+        let link = self.called().await?;
+        let models = accounts::models(&link.management, name).await;
+        self.told(&link, models).await
     }
 
     /// The ids of the models that the accounts of that provider offer, from its list at `path`. Starts the sidecar if it
@@ -431,27 +494,36 @@ impl Sidecar {
         path: &str,
     ) -> Result<Vec<String>, Error> {
         let link = self.called().await?;
-        accounts::offered(&link.ready, path, provider).await
+        let models = accounts::offered(&link.ready, path, provider).await;
+        self.told(&link, models).await
     }
 
     /// Switches an account off or on. Starts the sidecar if it does not run.
     pub async fn set_disabled(&self, name: &str, disabled: bool) -> Result<(), Error> {
-        accounts::set_disabled(&self.called().await?.management, name, disabled).await
+        let link = self.called().await?;
+        let done = accounts::set_disabled(&link.management, name, disabled).await;
+        self.told(&link, done).await
     }
 
     /// Logs one account out. Starts the sidecar if it does not run.
     pub async fn delete_account(&self, name: &str) -> Result<(), Error> {
-        accounts::delete(&self.called().await?.management, name).await
+        let link = self.called().await?;
+        let done = accounts::delete(&link.management, name).await;
+        self.told(&link, done).await
     }
 
     /// Logs out every account of that provider; how many there were. Starts the sidecar if it does not run.
     pub async fn log_out(&self, provider: accounts::Provider) -> Result<usize, Error> {
-        accounts::delete_all(&self.called().await?.management, provider).await
+        let link = self.called().await?;
+        let count = accounts::delete_all(&link.management, provider).await;
+        self.told(&link, count).await
     }
 
     /// The allowances of every Claude and Codex account. Starts the sidecar if it does not run.
     pub async fn quota(&self) -> Result<Vec<quota::Quota>, Error> {
-        quota::of_all(&self.called().await?.management).await
+        let link = self.called().await?;
+        let quotas = quota::of_all(&link.management).await;
+        self.told(&link, quotas).await
     }
 }
 
@@ -471,6 +543,7 @@ mod tests {
             proxy_url: None,
             environment: Vec::new(),
             tls: TlsSettings::public(),
+            login_limit: login::LOGIN_LIMIT,
         }
     }
 

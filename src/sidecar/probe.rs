@@ -5,7 +5,6 @@
 use super::Link;
 use super::accounts;
 use super::api::{ANSWER_LIMIT, exchange};
-use super::files::Folder;
 use super::process::Order;
 use crate::error::Error;
 use crate::log;
@@ -113,20 +112,31 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Writes its configuration while it runs and sees to it that it is taken up.
+/// Writes its configuration while it runs and sees to it that it is taken up: in place, and where it no longer watches its
+/// file (somebody renamed another over it, which ends the watching for good), through its management.
 pub(super) async fn rewrite_config(link: std::sync::Arc<Link>, order: Order) {
     let wanted = order
         .content
         .proxy_url
         .as_ref()
         .map_or("", |key| key.expose());
-    for _ in 0..RELOADS_MAX {
-        if let Err(reason) = write(&order.folder, &order) {
-            log::warn!(
-                "sidecar: its configuration could not be changed",
-                reason = reason
-            );
-            return;
+    for round in 0..RELOADS_MAX {
+        let text = match write(&order) {
+            Ok(text) => text,
+            Err(reason) => {
+                log::warn!(
+                    "sidecar: its configuration could not be changed",
+                    reason = reason
+                );
+                return;
+            }
+        };
+        if round + 1 == RELOADS_MAX {
+            let body = Some(text.as_bytes());
+            let put = link
+                .management
+                .call(Method::Put, "/config.yaml", body, ANSWER_LIMIT);
+            let _ = put.await; // whether it worked is looked at below
         }
         let since = Instant::now();
         while since.elapsed() < RELOAD_LIMIT {
@@ -148,8 +158,10 @@ pub(super) async fn rewrite_config(link: std::sync::Arc<Link>, order: Order) {
     log::warn!("sidecar: did not take up its changed configuration; it will at its next start");
 }
 
-fn write(folder: &Folder, order: &Order) -> Result<(), String> {
-    folder.rewrite_config(&order.content, &folder.api_key()?)
+fn write(order: &Order) -> Result<String, String> {
+    let (folder, key) = (&order.folder, order.folder.api_key()?);
+    folder.rewrite_config(&order.content, &key)?;
+    folder.config_text(&order.content, &key)
 }
 
 #[cfg(test)]

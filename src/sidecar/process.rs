@@ -289,9 +289,9 @@ fn check_port(content: &Content) -> Result<(), String> {
 }
 
 impl Launched {
-    /// Watches the process to its end: drains its output, and ends it once `stop` is sent or dropped. Gives what is known
-    /// of why it ended. Dropping the future kills the process.
-    pub async fn keep(mut self, stop: oneshot::Receiver<()>) -> String {
+    /// Watches the process to its end: drains its output, and ends it once `stop` is sent or dropped. Dropping the future
+    /// kills the process.
+    pub async fn keep(mut self, stop: oneshot::Receiver<()>) -> Ended {
         let words = LastWords::default();
         let secrets = [self.api_key.clone(), self.management_key.clone()];
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
@@ -311,13 +311,7 @@ impl Launched {
             Ok(status) => describe(status),
             Err(error) => format!("it is lost: {error}"),
         };
-        // Its last line is still in the pipe when its end is known.
-        tokio::task::yield_now().await;
-        sleep(LOOK_EVERY).await;
-        match words.text() {
-            Some(words) => format!("{what}; it said last: {words}"),
-            None => what,
-        }
+        Ended { what, words }
     }
 
     async fn end(&mut self) -> std::io::Result<ExitStatus> {
@@ -335,6 +329,24 @@ impl Launched {
         }
         self.child.start_kill()?;
         self.child.wait().await
+    }
+}
+
+/// A sidecar that is gone.
+pub struct Ended {
+    what: String,
+    words: LastWords,
+}
+
+impl Ended {
+    /// What is known of why. Its last line is still in the pipe when its end is known, so this takes a moment.
+    pub async fn reason(self) -> String {
+        tokio::task::yield_now().await;
+        sleep(LOOK_EVERY).await;
+        match self.words.text() {
+            Some(words) => format!("{}; it said last: {words}", self.what),
+            None => self.what,
+        }
     }
 }
 

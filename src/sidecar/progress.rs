@@ -3,6 +3,7 @@
 use super::accounts::{Account, Provider};
 use super::api::Members;
 use super::login::LOGIN_LIMIT;
+use std::time::Duration;
 
 /// How a login is going.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub struct Started {
     pub state: String,
     /// Whether the user must paste; else the browser finishes it on this machine.
     pub manual: bool,
+    /// How long it waits.
+    pub limit: Duration,
 }
 
 impl Started {
@@ -92,7 +95,7 @@ impl Started {
         members.text("state", &self.state);
         let (port, path) = self.provider.callback();
         members.text("callback", &format!("http://localhost:{port}{path}"));
-        members.raw("expires_in_s", LOGIN_LIMIT.as_secs());
+        members.raw("expires_in_s", self.limit.as_secs());
         members.close();
     }
 }
@@ -108,6 +111,7 @@ mod tests {
             provider: Provider::Claude,
             state: "0f".into(),
             manual: true,
+            limit: LOGIN_LIMIT,
         };
         let mut out = Vec::new();
         started.write_json(&mut out);

@@ -4,6 +4,7 @@
 use super::accounts::{self, Account, Provider, write_by_provider};
 use super::api::{Management, Members, PROVIDER_LIMIT, write_array};
 use crate::error::Error;
+use crate::net::{Running, together};
 use crate::wire::head::Method;
 use crate::wire::json::{Object, Raw};
 
@@ -11,6 +12,8 @@ const CLAUDE_URL: &str = "https://api.anthropic.com/api/oauth/usage";
 const CODEX_URL: &str = "https://chatgpt.com/backend-api/wham/usage";
 /// The provider answers nobody else.
 const CODEX_AGENT: &str = "codex_cli_rs/0.76.0 (Debian 13.0.0; x86_64) WindowsTerminal";
+/// Accounts asked for at the same time: each holds a connection, and a provider that hangs costs twenty seconds.
+const ASKED_AT_ONCE_MAX: usize = 8;
 /// At most this much left, in percent, is low.
 const LOW_PERCENT: f64 = 30.0;
 const FIVE_HOURS_S: u64 = 18_000;
@@ -60,16 +63,23 @@ pub struct Quota {
     pub error: Option<String>,
 }
 
-/// Asks for every Claude and Codex account, one after another. An account that cannot be asked says so in its own entry.
+/// Asks for every Claude and Codex account, a few at a time. An account that cannot be asked says so in its own entry.
 pub async fn of_all(management: &Management) -> Result<Vec<Quota>, Error> {
-    let mut quotas = Vec::new();
-    for account in accounts::list(management).await? {
-        let provider = match account.provider.as_str() {
-            "claude" => Provider::Claude,
-            "codex" => Provider::Codex,
-            _ => continue,
-        };
-        quotas.push(of_one(management, &account, provider).await);
+    let accounts = accounts::list(management).await?;
+    let known: Vec<(&Account, Provider)> = accounts
+        .iter()
+        .filter_map(|account| match account.provider.as_str() {
+            "claude" => Some((account, Provider::Claude)),
+            "codex" => Some((account, Provider::Codex)),
+            _ => None,
+        })
+        .collect();
+    let mut quotas = Vec::with_capacity(known.len());
+    for some in known.chunks(ASKED_AT_ONCE_MAX) {
+        let asked = some.iter().map(|(account, provider)| {
+            Box::pin(of_one(management, account, *provider)) as Running<'_, Quota>
+        });
+        quotas.extend(together(asked.collect()).await);
     }
     Ok(quotas)
 }

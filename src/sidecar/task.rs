@@ -23,6 +23,8 @@ pub(super) enum Command {
     /// What a start came to; its number tells it from an older one.
     Launched(u64, Result<Box<Launched>, Failure>),
     Proven(u64, Result<Proof, String>),
+    /// The process is gone; why is told by the next report.
+    Gone(u64),
     Exited(u64, String),
 }
 
@@ -35,6 +37,7 @@ fn external(settings: &Settings) -> Arc<Link> {
         ready: Ready {
             origin,
             api_key: settings.api_key.clone(),
+            number: 0,
         },
     })
 }
@@ -47,6 +50,8 @@ struct Current {
     link: Arc<Link>,
     version: Option<String>,
     since: Instant,
+    /// It has ended, and nothing is sent to it any more.
+    gone: bool,
 }
 
 /// The task.
@@ -55,6 +60,8 @@ pub(super) struct Task {
     settings: Settings,
     /// The number of the latest start.
     number: u64,
+    /// Starts after a failure.
+    restarts: u64,
     wanted: bool,
     current: Option<Current>,
     /// The link to a sidecar that someone else runs; None: we run it.
@@ -78,6 +85,7 @@ impl Task {
         Task {
             plan: Plan::new(),
             number: 0,
+            restarts: 0,
             wanted: false,
             current: None,
             asleep: Vec::new(),
@@ -124,7 +132,7 @@ impl Task {
         let current = self.current.as_ref();
         let is_ready = matches!(self.plan.state(), State::Ready { .. });
         let own = current
-            .filter(|_| is_ready)
+            .filter(|current| is_ready && !current.gone)
             .map(|current| current.link.clone());
         View {
             state: self.plan.state(),
@@ -136,6 +144,7 @@ impl Task {
                 let url = &self.settings.endpoint.url;
                 format!("{}://{}{}", url.scheme.name(), url.authority(), url.path)
             },
+            restarts: self.restarts,
             over: self.over,
             link: self.external.clone().or(own),
         }
@@ -190,6 +199,11 @@ impl Task {
                 Err(reason) => self.happened(Event::Unproven(reason)),
             },
             Command::Proven(..) => {} // of a process that is gone
+            Command::Gone(number) => {
+                if let Some(current) = self.current.as_mut().filter(|_| number == self.number) {
+                    current.gone = true;
+                }
+            }
             Command::Exited(number, reason) => {
                 if number == self.number {
                     self.current = None;
@@ -247,6 +261,7 @@ impl Task {
             ready: Ready {
                 origin,
                 api_key: Some(launched.api_key.clone()),
+                number,
             },
         });
         let (stop, stopped) = oneshot::channel();
@@ -256,12 +271,16 @@ impl Task {
             link: link.clone(),
             version: None,
             since: Instant::now(),
+            gone: false,
         });
         // Both end with the process, and the first reports its end: that is what their handles would tell.
         let reports = self.reports.clone();
         tokio::spawn(async move {
-            let reason = launched.keep(stopped).await;
-            let _ = reports.send(Command::Exited(number, reason)).await;
+            let ended = launched.keep(stopped).await;
+            let _ = reports.send(Command::Gone(number)).await;
+            let _ = reports
+                .send(Command::Exited(number, ended.reason().await))
+                .await;
         });
         let reports = self.reports.clone();
         tokio::spawn(async move {
@@ -300,6 +319,7 @@ impl Task {
             Action::Nothing => {}
             Action::Launch => {
                 self.number += 1;
+                self.restarts += u64::from(self.plan.failures() > 0);
                 let (number, order) = (self.number, self.settings.order());
                 let reports = self.reports.clone();
                 // It ends with its report.

@@ -355,17 +355,5 @@ pub fn chunk_prefix(len: usize, room: &mut [u8; CHUNK_PREFIX_BYTES_MAX]) -> usiz
     }
 }
 
-/// Appends `data` as one chunk. Nothing for no data: an empty chunk would end the body.
-pub fn write_chunk(out: &mut Vec<u8>, data: &[u8]) {
-    if data.is_empty() {
-        return;
-    }
-    let mut room = [0; CHUNK_PREFIX_BYTES_MAX];
-    let at = chunk_prefix(data.len(), &mut room);
-    out.extend_from_slice(&room[at..]);
-    out.extend_from_slice(data);
-    out.extend_from_slice(CHUNK_SUFFIX);
-}
-
 #[cfg(test)]
 mod tests;

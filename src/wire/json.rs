@@ -9,6 +9,7 @@ mod walk;
 use crate::error::Fault;
 use scan::{container_end, string_end};
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 
 pub use edit::{Edit, Spliced, member, splice};
@@ -288,6 +289,41 @@ struct Field<'a> {
     taken: bool,
 }
 
+/// Lists that are kept on each thread for the next objects: as many as are open inside of each other.
+const SPARES_MAX: usize = 8;
+/// A list with room for more members than this is not kept.
+const SPARE_MEMBERS_MAX: usize = 64;
+
+thread_local! {
+    static SPARES: RefCell<Vec<Vec<Field<'static>>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An empty list: musl takes longer to allocate one than a small object takes to be read.
+fn spare<'a>() -> Vec<Field<'a>> {
+    let spare = SPARES.try_with(|spares| spares.borrow_mut().pop());
+    let spare = spare.ok().flatten(); // no thread's list: the thread is ending
+    spare.unwrap_or_else(|| Vec::with_capacity(8))
+}
+
+impl Drop for Object<'_> {
+    fn drop(&mut self) {
+        let mut fields = std::mem::take(&mut self.fields);
+        if !(1..=SPARE_MEMBERS_MAX).contains(&fields.capacity()) {
+            return;
+        }
+        fields.clear();
+        // An empty list borrows nothing any more; collecting it in place keeps its memory.
+        let nothing = |_: Field<'_>| -> Field<'static> { unreachable!("the list is empty") };
+        let spare = fields.into_iter().map(nothing).collect();
+        let _ = SPARES.try_with(|spares| {
+            let mut spares = spares.borrow_mut();
+            if spares.len() < SPARES_MAX {
+                spares.push(spare);
+            }
+        });
+    }
+}
+
 /// One level of a JSON object.
 pub struct Object<'a> {
     source: &'a [u8],
@@ -309,7 +345,7 @@ impl<'a> Object<'a> {
     fn of_text(text: &'a str) -> Result<Object<'a>, Fault> {
         let mut cursor = Cursor { text, at: 0 };
         cursor.expect(b'{', "an object was expected")?;
-        let mut fields: Vec<Field<'a>> = Vec::with_capacity(8);
+        let mut fields = spare();
         let mut more = cursor.peek() != Some(b'}');
         while more {
             let key_at = cursor.at;
@@ -379,8 +415,8 @@ impl<'a> Object<'a> {
     }
 
     /// What nobody took, in the order it came.
-    pub fn rest(self) -> impl Iterator<Item = (Cow<'a, str>, Raw<'a>)> {
-        self.fields
+    pub fn rest(mut self) -> impl Iterator<Item = (Cow<'a, str>, Raw<'a>)> {
+        std::mem::take(&mut self.fields)
             .into_iter()
             .filter(|field| !field.taken)
             .map(|field| (field.key, field.value))
@@ -491,10 +527,14 @@ pub fn validate(bytes: &[u8]) -> Result<(), Fault> {
 /// Decodes the inside of a string token: borrowed when it has no escapes, lone surrogates become U+FFFD.
 /// None: an escape is malformed.
 pub fn decode(inner: &str) -> Option<Cow<'_, str>> {
-    let mut escape = inner.find('\\').unwrap_or(inner.len());
-    if escape == inner.len() {
+    const SHORT_BYTES_MAX: usize = 32; // a key, mostly: a search that has to be set up costs more
+    let found = match inner.len() {
+        ..SHORT_BYTES_MAX => inner.bytes().position(|b| b == b'\\'),
+        _ => inner.find('\\'),
+    };
+    let Some(mut escape) = found else {
         return Some(Cow::Borrowed(inner));
-    }
+    };
     let mut out = Vec::with_capacity(inner.len());
     out.extend_from_slice(&inner.as_bytes()[..escape]);
     while escape < inner.len() {

@@ -125,6 +125,16 @@ impl Parser {
         }
     }
 
+    /// Bytes of the unfinished event, once [`Parser::next`] has given nothing.
+    pub fn held_bytes(&self) -> usize {
+        let joined = if self.has_data {
+            self.data.1 - self.data.0
+        } else {
+            0
+        };
+        joined + self.bytes.len() - self.line
+    }
+
     fn lend(&mut self) -> Event<'_> {
         self.given = true;
         Event {

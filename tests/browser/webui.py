@@ -12,6 +12,7 @@ import time
 import traceback
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 
 from playwright.sync_api import expect, sync_playwright
@@ -196,7 +197,7 @@ def a_test_tells_the_protocols_and_what_is_wrong(room):
     assert not form.locator("[data-bind='draft.support_chat_completions']").is_checked()
     form.get_by_label("Address", exact=True).fill("http://127.0.0.1:1")
     form.get_by_role("button", name="Test", exact=True).click()
-    expect(form.locator(".test.bad")).to_be_visible()
+    expect(form.locator(".test .failed")).to_be_visible()
     form.get_by_label("Address", exact=True).fill("no address")
     form.get_by_label("Name", exact=True).fill("new")
     keys(page, "Enter")
@@ -299,6 +300,138 @@ def deleting_an_upstream_says_what_goes(room):
     assert [item["alias"] for item in gateway.read()["aliases"]] == ["all-one"]
 
 
+def cards_are_dragged_and_moved(room):
+    config = two(room.base)
+    config["upstreams"].append(entry("three", room.base, "anthropic"))
+    gateway = room.gateway(config)
+    page = room.tab(gateway, "upstreams", theme="dark")
+    order = lambda: [item["name"] for item in gateway.read()["upstreams"]]
+    card = lambda name: page.get_by_role("region", name=name, exact=True)
+    card("three").locator(".grip").drag_to(card("one").locator("h2"))
+    until(lambda: order() == ["three", "one", "two"], "the card was not moved up")
+    card("three").locator(".grip").drag_to(card("two").locator("h2"))
+    until(lambda: order() == ["one", "two", "three"], "the card was not moved down")
+    expect(page.locator(".card.upstream h2")).to_have_text(["one", "two", "three"])
+    page.get_by_role("button", name="Actions for one").focus()
+    keys(page, "Enter")
+    expect(page.locator(".menu:popover-open button").first).to_be_focused()
+    assert page.locator(".menu:popover-open").get_by_role("button", name="Move up").count() == 0, "the first goes no further up"
+    page.locator(".menu:popover-open").get_by_role("button", name="Move down").press("Enter")
+    until(lambda: order() == ["two", "one", "three"], "the menu did not move it")
+
+
+def an_upstream_comes_changes_and_goes_by_mouse(room):
+    gateway = room.gateway(two(room.base))
+    page = room.tab(gateway, "upstreams", theme="dark")
+    page.get_by_role("button", name="Add upstream").click()
+    form = page.locator("dialog[open]")
+    form.get_by_label("Address", exact=True).fill(room.base + "/all")
+    form.get_by_label("Name", exact=True).fill("mouse")
+    form.get_by_role("button", name="Test", exact=True).click()
+    form.locator(".tag").filter(has_text="all-two").click()
+    form.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator("dialog")).to_have_count(0)
+    added = of(gateway.read()["upstreams"], name="mouse")
+    assert added["support_responses"] and added["support_anthropic_messages"] and added["auth"]["key"] is None, added
+    assert of(gateway.read()["aliases"], alias="all-two")["max_model_len"] == 32768
+    page.get_by_role("button", name="Actions for mouse").click()
+    menu = page.locator(".menu:popover-open")
+    box, opener = menu.bounding_box(), page.get_by_role("button", name="Actions for mouse").bounding_box()
+    assert abs(box["x"] + box["width"] - opener["x"] - opener["width"]) < 8, (box, opener)
+    menu.get_by_role("button", name="Edit", exact=True).click()
+    form.get_by_label("Messages", exact=False).first.uncheck()
+    page.mouse.click(5, 5)  # beside the dialog: it asks, for something was changed
+    page.get_by_role("button", name="Cancel").last.click()
+    form.get_by_role("button", name="Save").click()
+    expect(page.locator("dialog")).to_have_count(0)
+    assert of(gateway.read()["upstreams"], name="mouse")["support_anthropic_messages"] is False
+    page.get_by_role("button", name="Actions for mouse").click()
+    menu.get_by_role("button", name="Delete").click()
+    page.locator("dialog[open]").get_by_role("button", name="Delete").click()
+    expect(page.locator(".card.upstream")).to_have_count(2)
+
+
+def everything_by_keyboard_in_chinese(room):
+    gateway = room.gateway(two(room.base))
+    page = room.tab(gateway, "upstreams", lang="zh", theme="dark")
+    card, form = page.get_by_role("region", name="one", exact=True), page.locator("dialog[open]")
+
+    def press(target, *names):
+        tab_to(page, target)
+        keys(page, *names)
+
+    # Upstreams: a switch and a tag keep the focus that they had.
+    pill = card.get_by_role("switch", name="Responses")
+    press(pill, "Space")
+    expect(pill).to_have_attribute("aria-checked", "true")
+    expect(pill).to_be_focused()
+    tag = card.locator(".tag").filter(has_text="deepseek-v3.2")
+    press(tag, "Enter")
+    expect(tag).to_have_class(re.compile("enabled"))
+    page.locator(".tag.enabled:focus").wait_for()
+    keys(page, "Enter")
+    expect(tag).to_have_class(re.compile("available"))
+    press(page.get_by_role("button", name="撤销"), "Enter")
+    expect(tag).to_have_class(re.compile("enabled"))
+    # Models: one is made, changed, connected, deleted.
+    page.goto(gateway.url + "#/models")
+    press(page.get_by_role("button", name="新建别名"), "Enter")
+    page.keyboard.type("键盘")
+    press(form.get_by_label("目标模型"))
+    page.keyboard.type("glm-4.6")
+    keys(page, "Enter")
+    expect(page.locator("dialog")).to_have_count(0)
+    press(page.get_by_role("button", name="编辑 键盘"), "Enter")
+    press(form.get_by_role("button", name="添加参数"), "Enter")
+    page.keyboard.type("seed")
+    press(form.locator(".param").get_by_label("值"))
+    page.keyboard.type("7")
+    press(form.get_by_role("button", name="保存"), "Enter")
+    expect(page.locator("dialog")).to_have_count(0)
+    assert of(gateway.read()["aliases"], alias="键盘")["param_overrides"] == [{"key": "seed", "value": 7, "mode": "default"}]
+    press(page.get_by_role("button", name="键盘 的操作"), "Enter", "ArrowDown", "Enter")
+    press(form.get_by_role("button", name="curl"), "Space")
+    expect(form.locator("#snippet")).to_contain_text("键盘")
+    keys(page, "Escape")
+    expect(page.get_by_role("button", name="键盘 的操作")).to_be_focused()
+    keys(page, "Enter", "ArrowUp", "Enter")
+    expect(form).to_contain_text("删除“键盘”？")
+    keys(page, "Enter")
+    expect(page.locator(".row.model").filter(has_text="键盘")).to_have_count(0)
+    # Keys, play, requests, settings.
+    page.goto(gateway.url + "#/keys")
+    press(page.get_by_role("button", name="新建密钥").first, "Enter")
+    page.keyboard.type("手机")
+    press(form.get_by_label("随机生成密钥"), "Space")
+    press(form.get_by_label("自定义密钥"))
+    page.keyboard.type("sk-typed-by-hand-0123456789")
+    keys(page, "Enter")
+    expect(page.locator("#shown-key")).to_have_text("sk-typed-by-hand-0123456789")
+    press(page.get_by_role("button", name="已保存"), "Space")
+    page.goto(gateway.url + "#/play/all-one")
+    press(page.get_by_role("button", name="发送"), "Enter")
+    expect(page.locator(".said")).to_contain_text("wörld")
+    press(page.get_by_role("link", name="查看此请求"), "Enter")
+    expect(page.locator(".record.opened .pane")).to_have_count(4)
+    press(page.get_by_role("button", name="仅失败"), "Space")
+    expect(page.locator(".empty")).to_be_visible()
+    press(page.get_by_role("button", name="显示全部"), "Enter")
+    expect(page.locator(".record")).to_have_count(1)
+    page.goto(gateway.url + "#/settings")
+    press(page.get_by_label("自动"), "ArrowDown")
+    until(lambda: page.evaluate("document.documentElement.dataset.theme") == "light", "the theme was not chosen")
+    press(page.get_by_role("switch", name="协议转换"), "Space")
+    until(lambda: gateway.read()["allow_protocol_conversion"] is False, "the switch did nothing")
+    press(page.get_by_role("button", name="更改"), "Enter")
+    page.keyboard.type("short")
+    keys(page, "Enter")
+    expect(form.locator(".form-error")).to_contain_text("至少 12 个字符")
+    keys(page, "Escape")
+    expect(form.last).to_contain_text("不保存就离开？")
+    keys(page, "Enter")
+    expect(page.locator("dialog")).to_have_count(0)
+
+
 # ------------------------------------------------------------------------------------------------ aliases
 def an_alias_keeps_the_types_of_its_values(room):
     gateway = room.gateway(two(room.base))
@@ -322,7 +455,7 @@ def an_alias_keeps_the_types_of_its_values(room):
     form.locator("summary").filter(has_text="extra_body").click()
     form.get_by_label("Members to spread").fill('{"top_k": 20, "deep": {"a": null}')
     form.get_by_role("button", name="Save").click()
-    expect(form.locator(".form-error")).to_contain_text("not JSON")
+    expect(form.locator(".form-error")).to_contain_text("not a JSON object")
     form.get_by_label("Members to spread").fill('{"top_k": 20, "deep": {"a": null}}')
     form.locator("[data-bind='draft.extra_mode']").select_option("override")
     form.get_by_label("Members to spread").focus()
@@ -500,7 +633,7 @@ def the_playground_speaks_all_three_protocols(room):
                 until(lambda: len(stage.Upstream.seen) > asked, "nothing was sent")
                 where = (model, protocol, stream)
                 expect(page.locator(".said")).to_contain_text("wörld")
-                expect(page.locator(".answer")).to_have_attribute("aria-busy", "false")
+                expect(page.locator(".answer [aria-busy]")).to_have_attribute("aria-busy", "false")
                 expect(page.locator(".answer .facts")).to_contain_text("Output tokens")
                 facts = page.locator(".answer .facts").inner_text()
                 assert "200" in facts and re.search(r"Output tokens\s*7", facts), (where, facts)
@@ -711,61 +844,6 @@ def below_a_path_of_a_proxy(room):
     server.shutdown()
 
 
-def accounts_log_in_and_show_their_quota(room):
-    """The sidecar's part is played here: its answers have the shapes of the management API."""
-    config = two(room.base)
-    config["upstreams"].append({"name": "my claude", "base_url": "https://api.anthropic.com", "auth": {"type": "anthropic_oauth"}})
-    gateway = room.gateway(config)
-    context = room.context()
-    said, logged_in = [], []
-
-    def play(route, request):
-        path = request.url.split("/api/")[1]
-        if path == "cli-proxy-api/status":
-            accounts = [{"email": "me@example.com <b>", "status": "active", "expiresAt": "", "lastRefresh": ""}] if logged_in else []
-            return route.fulfill(json={"providers": {"claude": {"account_count": len(accounts), "accounts": accounts}}})
-        if path == "cli-proxy-api/quota":
-            windows = [{"id": "five_hour", "label": "5h", "used_percent": 41.5, "remaining_percent": 58.5, "reset_at": "+3600s", "exhausted": False},
-                       {"id": "weekly", "label": "7d", "used_percent": 100, "remaining_percent": 0, "reset_at": "2099-01-01T00:00:00Z", "exhausted": True}]
-            quota = [{"provider": "claude", "name": "x", "email": "me@example.com <b>", "status": "exhausted", "windows": windows, "plan_type": "max"}]
-            return route.fulfill(json={"providers": {"claude": {"account_count": 1, "accounts": quota}}})
-        said.append((request.method, path, request.post_data))
-        if path.startswith("cli-proxy-api/login/"):
-            return route.fulfill(json={"auth_url": "https://claude.example/authorize?state=1", "provider": "claude", "device_code": None, "manual": True})
-        if path.startswith("cli-proxy-api/complete-login/"):
-            if "state=1" not in request.post_data:
-                return route.fulfill(status=400, json={"error": "no login with that state is pending"})
-            logged_in.append(1)
-            return route.fulfill(json={"success": True, "message": "ok"})
-        logged_in.clear()
-        return route.fulfill(json={"success": True, "removed": 1})
-
-    for path in ("**/api/cli-proxy-api/**", "**/api/auth/**"):
-        context.route(path, play)
-    page = room.tab(gateway, "upstreams", context=context)
-    card = page.get_by_role("region", name="my claude")
-    expect(card).to_contain_text("No account is logged in")
-    card.get_by_role("button", name="Log in to Claude").click()
-    link = page.get_by_role("link", name="Open the login page")
-    expect(link).to_have_attribute("href", "https://claude.example/authorize?state=1")
-    assert link.get_attribute("rel") == "noopener noreferrer"
-    field = page.get_by_label("Paste the whole address")
-    field.fill("http://localhost:54545/callback?code=a&state=2")
-    page.get_by_role("button", name="Finish login").click()
-    expect(page.locator(".form-error").first).to_contain_text("no login with that state")
-    field.fill("http://localhost:54545/callback?code=a&state=1")
-    page.get_by_role("button", name="Finish login").click()
-    expect(card).to_contain_text("me@example.com <b>")
-    expect(card.locator("meter")).to_have_count(2)
-    expect(card).to_contain_text("used up")
-    expect(card).to_contain_text("in 1 hr")
-    card.get_by_role("button", name="Log out").click()
-    page.locator("dialog[open]").get_by_role("button", name="Log out").click()
-    expect(card).to_contain_text("No account is logged in")
-    assert [entry[:2] for entry in said] == [("POST", "cli-proxy-api/login/my%20claude"), ("POST", "cli-proxy-api/complete-login/my%20claude"),
-                                             ("POST", "cli-proxy-api/complete-login/my%20claude"), ("DELETE", "auth/token/my%20claude")], said
-
-
 # ------------------------------------------------------------------------------------------------ names, looks, access
 def hostile_names_stay_names(room):
     gateway = room.gateway(stage.crowd(room.base))
@@ -821,7 +899,7 @@ def nothing_is_wider_than_a_phone(room):
         expect(page.locator(".pane")).to_have_count(4)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         page.goto(gateway.url + "#/models")
-        for action in ("connect", "new-alias"):
+        for action in ("connect", "new_alias"):
             page.locator("[data-action=%s]" % action).first.click()
             dialog = page.locator("dialog[open]")
             assert dialog.evaluate("(it) => { const box = it.getBoundingClientRect(); return box.left >= 0 && box.right <= 360 && $(it) ; function $(it) { return it.querySelector('.body').scrollWidth <= it.querySelector('.body').clientWidth } }"), action
@@ -855,7 +933,9 @@ def reduced_motion_stands_still(room):
 def axe_finds_nothing_serious(room):
     with open(AXE, encoding="utf-8") as file:
         axe = file.read()
-    gateway = room.gateway(stage.crowd(room.base))
+    config = stage.crowd(room.base)
+    del config["aliases"][24:]  # the others look like these
+    gateway = room.gateway(config)
     gateway.ask("/v1/messages", {"model": "qwen", "max_tokens": 9, "top_k": 5, "messages": [{"role": "user", "content": "hi"}]})
     gateway.ask("/v1/chat/completions", {"model": "fails", "messages": []})
     empty = room.gateway()
@@ -885,15 +965,15 @@ def axe_finds_nothing_serious(room):
                 page.wait_for_selector(".pane .tree")
             look(page, (theme, view))
         page.goto(gateway.url + "#/models")
-        for action in ("connect", "new-alias", "edit-alias"):
+        for action in ("connect", "new_alias", "edit_alias"):
             page.locator("[data-action=%s]" % action).first.click()
             page.wait_for_selector("dialog[open]")
             look(page, (theme, action))
             keys(page, "Escape")
         page.goto(gateway.url + "#/upstreams")
-        page.locator("[data-action=new-upstream]").click()
+        page.locator("[data-action=add_upstream]").click()
         page.locator("dialog[open] [data-bind='draft.base_url']").fill(room.base + "/few")
-        page.locator("[data-action=test-upstream]").click()
+        page.locator("[data-action=test]").click()
         page.wait_for_selector(".test .tag")
         look(page, (theme, "upstream form"))
         page.close()
@@ -928,8 +1008,12 @@ def pasted_lines_run(room):
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"], "HOME": gateway.room, "PYTHONIOENCODING": "utf-8", "NO_PROXY": "*"})
         assert done.returncode == 0 and "wörld" in done.stdout, (client, text, done.stdout, done.stderr)
 
-    for client in ("curl", "OpenAI Python", "Anthropic Python"):
-        run(client, lines(hostile, client))
+    def run_all(texts):
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(run, *zip(*texts)))
+
+    clients = ("curl", "OpenAI Python", "Anthropic Python")
+    run_all([(client, lines(hostile, client)) for client in clients])
     # With a key: while it is being made it stands in the lines, later its name does.
     page.goto(gateway.url + "#/keys")
     page.get_by_role("button", name="New key").first.click()
@@ -938,10 +1022,9 @@ def pasted_lines_run(room):
     page.wait_for_selector("#shown-key")
     secret = page.locator("#shown-key").inner_text()
     page.goto(gateway.url + "#/models")
-    for client in ("curl", "OpenAI Python", "Anthropic Python"):
-        text = lines("qwen", client)
-        assert secret in text
-        run(client, text)
+    texts = [(client, lines("qwen", client)) for client in clients]
+    assert all(secret in text for _, text in texts)
+    run_all(texts)
     page.reload()
     page.wait_for_selector(".row.model")
     text = lines("qwen", "curl")
@@ -960,22 +1043,42 @@ def pasted_lines_run(room):
 def every_word_is_in_both_languages(room):
     folder = os.path.join(stage.ROOT, "static")
     scripts = {name: open(os.path.join(folder, name), encoding="utf-8").read() for name in os.listdir(folder) if name.endswith(".js")}
-    words = dict(re.findall(r"(?<=[{ ])(\w+): \[('(?:[^'\\]|\\.)*', '(?:[^'\\]|\\.)*')\]", scripts.pop("lang.js")))
-    assert len(words) > 200
-    used = {key for text in scripts.values() for key in re.findall(r"\bt\('(\w+)'", text)}
+    lines = [line.split("|") for line in scripts.pop("lang.js").splitlines() if re.match(r"\w+\|", line)]
+    words = {key: said for key, *said in lines}
+    assert len(words) == len(lines) > 200, "a key stands there twice"
+    everything = "\n".join(scripts.values())
+    used = set(re.findall(r"\bt\('(\w+)'", everything))
     assert not used - set(words), used - set(words)
-    for key, pair in words.items():
-        english, chinese = re.findall(r"'((?:[^'\\]|\\.)*)'", pair)
-        assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", chinese)), key
+    for key, said in words.items():
+        assert len(said) in (1, 2) and all(said), (key, said)
+        assert re.search(r"[^\x00-\x7f]", said[-1]) or said[0] == said[-1] or key == "type_null", (key, "is not Chinese")
+        english = said[0] if len(said) == 2 else key
+        assert set(re.findall(r"\{\d?\}", english)) == set(re.findall(r"\{\d?\}", said[-1])), key
+        said_by = [key, re.sub("_hint$", "", key), re.sub("_[a-z]+$", "_$", key)]
+        assert key.startswith("lost_") or any(re.search(r"['`.]" + re.escape(way), everything) for way in said_by), (key, "is said nowhere")
+
+
+def the_served_script_means_what_its_sources_say(room):
+    with open(os.path.join(stage.ROOT, "src", "gateway", "web.rs"), encoding="utf-8") as file:
+        names = re.findall(r'^    "(\w+\.js)",$', file.read(), re.M)
+    folder = os.path.join(stage.ROOT, "static")
+    assert sorted(names) == sorted(name for name in os.listdir(folder) if name.endswith(".js"))
+    page = os.path.join(stage.ROOT, "target", "browser", "page.html")
+    with open(page, "w", encoding="utf-8") as file, urllib.request.urlopen(room.gateway().url) as answer:
+        file.write(answer.read().decode())
+    command = ["node", os.path.join(stage.HERE, "same_script.cjs"), os.path.join(os.path.dirname(AXE), "..", "acorn"), page]
+    done = subprocess.run(command + [os.path.join(folder, name) for name in names], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and re.match(r"\d{3,} statements", done.stdout), done.stdout[-3000:] + done.stderr
 
 
 TESTS = [login_by_address_and_by_key, a_stranger_sees_the_page_and_no_data, the_first_upstream_by_keyboard, a_test_tells_the_protocols_and_what_is_wrong,
          switches_tags_and_undo_by_mouse, a_taken_name_is_a_conflict, editing_keeps_what_it_does_not_show, deleting_an_upstream_says_what_goes,
+         cards_are_dragged_and_moved, an_upstream_comes_changes_and_goes_by_mouse, everything_by_keyboard_in_chinese,
          an_alias_keeps_the_types_of_its_values, editing_an_auto_alias_keeps_its_source_only_if_it_stays_the_same, the_filter_finds_and_the_keyboard_gets_there,
          a_key_is_shown_once, a_request_is_seen_live_and_opens_to_four_sides, the_playground_speaks_all_three_protocols, the_playground_offers_a_tool_and_can_stop,
          theme_and_language_are_kept, a_broken_file_is_told_with_its_path, two_tabs_save_at_once, the_server_goes_away_and_comes_back, below_a_path_of_a_proxy,
-         accounts_log_in_and_show_their_quota, hostile_names_stay_names, nothing_is_wider_than_a_phone, nothing_jumps_while_loading, reduced_motion_stands_still, axe_finds_nothing_serious,
-         pasted_lines_run, every_word_is_in_both_languages]
+         hostile_names_stay_names, nothing_is_wider_than_a_phone, nothing_jumps_while_loading, reduced_motion_stands_still, axe_finds_nothing_serious,
+         pasted_lines_run, every_word_is_in_both_languages, the_served_script_means_what_its_sources_say]
 
 
 def main():

@@ -77,6 +77,17 @@ pub fn now_text() -> String {
     stamp(now.as_secs(), now.subsec_nanos())
 }
 
+/// Seconds since 1970.
+pub fn now_s() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
+}
+
+/// So many hours from now.
+pub fn in_hours(hours: u64) -> String {
+    llm_wrapper::wire::text::rfc3339(now_s() + hours * 3600)
+}
+
 fn stamp(seconds: u64, nanos: u32) -> String {
     let text = llm_wrapper::wire::text::rfc3339(seconds);
     format!("{}.{nanos:09}Z", text.trim_end_matches('Z'))
@@ -142,24 +153,17 @@ pub fn save_login(world: &World, provider: &str, email: &str) -> Result<(), Stri
     };
     let path = folder(world).join(&name);
     let mut object = read(&path).map(|old| old.object).unwrap_or_default();
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
     let claims = llm_wrapper::wire::text::base64url(
         json!({"https://api.openai.com/auth": {"chatgpt_account_id": account_id, "chatgpt_plan_type": "plus"}}).to_string().as_bytes(),
     );
     for (key, value) in [
         ("id_token", json!(format!("e30.{claims}.e30"))),
-        ("access_token", json!(format!("access-{email}-{now}"))),
+        ("access_token", json!(format!("access-{email}-{}", now_s()))),
         ("refresh_token", json!(format!("refresh-{email}"))),
         ("last_refresh", json!(now_text())),
         ("email", json!(email)),
         ("type", json!(kind)),
-        (
-            "expired",
-            json!(llm_wrapper::wire::text::rfc3339(now + 8 * 3600)),
-        ),
+        ("expired", json!(in_hours(8))),
         ("disabled", json!(false)),
     ] {
         object.insert(key.into(), value);

@@ -192,13 +192,14 @@ fn generate(world: &World, request: &Request) -> Response {
             if script == "cut" && n == half {
                 return;
             }
+            let pause = crate::knob_ms("FAKE_DRIP_MS").unwrap_or(Duration::from_millis(20));
             let step = if script == "drip" { 5 } else { event.len() };
             for piece in event.as_bytes().chunks(step) {
                 if !send(piece) {
                     return;
                 }
                 if script == "drip" {
-                    std::thread::sleep(Duration::from_millis(20));
+                    std::thread::sleep(pause);
                 }
             }
         }

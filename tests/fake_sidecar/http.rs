@@ -4,7 +4,7 @@ use crate::{World, data, journal, knob, management, oauth, record};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub struct Request {
@@ -172,8 +172,20 @@ fn connection(world: &Arc<World>, stream: TcpStream) {
     let Ok(mut out) = stream.try_clone() else {
         return;
     };
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let mut input = BufReader::new(stream);
-    while let Some(request) = read_request(&mut input) {
+    loop {
+        if let Ok(idle) = out.try_clone() {
+            world
+                .idle
+                .lock()
+                .expect("the connections")
+                .insert(number, idle);
+        }
+        let request = read_request(&mut input);
+        world.idle.lock().expect("the connections").remove(&number);
+        let Some(request) = request else { break };
         world.in_flight.fetch_add(1, Ordering::SeqCst);
         let kept = answer(world, &request, &mut out);
         world.in_flight.fetch_sub(1, Ordering::SeqCst);

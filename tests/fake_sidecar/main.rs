@@ -3,7 +3,7 @@
 //! is exit 141, the provider is itself (see `oauth.rs`), and no login mode.
 //!
 //! Knobs, all from the environment: FAKE_VERSION, FAKE_START_DELAY_MS, FAKE_LOAD_DELAY_MS, FAKE_CRASH_AFTER_MS,
-//! FAKE_EXIT_CODE, FAKE_HANG_HEALTH, FAKE_IGNORE_SIGTERM, FAKE_LOG_FLOOD, FAKE_OAUTH, FAKE_QUOTA, FAKE_RECORD,
+//! FAKE_DRIP_MS, FAKE_EXIT_CODE, FAKE_HANG_HEALTH, FAKE_IGNORE_SIGTERM, FAKE_LOG_FLOOD, FAKE_OAUTH, FAKE_QUOTA, FAKE_RECORD,
 //! FAKE_PROVIDER_PAGE.
 
 mod accounts;
@@ -15,7 +15,8 @@ mod management;
 mod oauth;
 
 use config::Config;
-use std::net::TcpListener;
+use std::collections::HashMap;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -34,6 +35,8 @@ pub(crate) struct World {
     /// The listener is closed.
     pub(crate) ending: AtomicBool,
     pub(crate) in_flight: AtomicU64,
+    /// Connections that wait for a request; the end closes them at once.
+    pub(crate) idle: Mutex<HashMap<u64, TcpStream>>,
     pub(crate) bans: Mutex<management::Bans>,
     pub(crate) sessions: Mutex<oauth::Sessions>,
     pub(crate) memory: Mutex<accounts::Memory>,
@@ -54,7 +57,7 @@ pub(crate) fn knob(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn knob_ms(name: &str) -> Option<Duration> {
+pub(crate) fn knob_ms(name: &str) -> Option<Duration> {
     Some(Duration::from_millis(
         knob(name)?.parse().expect("a number of milliseconds"),
     ))
@@ -156,6 +159,7 @@ fn main() {
         loaded: AtomicBool::new(false),
         ending: AtomicBool::new(false),
         in_flight: AtomicU64::new(0),
+        idle: Mutex::default(),
         bans: Mutex::default(),
         sessions: Mutex::default(),
         memory: Mutex::default(),
@@ -264,6 +268,9 @@ fn listen_to_signals(world: &Arc<World>) {
 fn end(world: &World) {
     journal::wait_for_output(); // a process that is stuck in its log does not end
     world.ending.store(true, Ordering::SeqCst);
+    for (_, connection) in world.idle.lock().expect("the connections").drain() {
+        let _ = connection.shutdown(Shutdown::Both);
+    }
     let since = Instant::now();
     while world.in_flight.load(Ordering::SeqCst) > 0 && since.elapsed() < Duration::from_secs(28) {
         std::thread::sleep(Duration::from_millis(10));

@@ -131,8 +131,14 @@ fn route(world: &Arc<World>, request: &Request, path: &str) -> Response {
             let text = String::from_utf8_lossy(&request.body).into_owned();
             match config::parse(&text) {
                 Err(why) => Response::json(400, &json!({"error": "invalid_yaml", "message": why})),
-                Ok(_) => match std::fs::write(&world.config_path, text) {
-                    Ok(()) => Response::json(200, &json!({"ok": true, "changed": ["config"]})),
+                Ok(new) => match std::fs::write(&world.config_path, text) {
+                    Ok(()) => {
+                        // At once, also where the file is no longer watched.
+                        let mut config = world.config.lock().expect("the config");
+                        let (host, port) = (config.host.clone(), config.port);
+                        *config = config::Config { host, port, ..new };
+                        Response::json(200, &json!({"ok": true, "changed": ["config"]}))
+                    }
                     Err(why) => error(500, &format!("failed to save config: {why}")),
                 },
             }
@@ -408,7 +414,7 @@ fn patch_fields(world: &World, request: &Request) -> Response {
     }
 }
 
-/// Asks a provider, that is itself, on an account's behalf. FAKE_QUOTA: ok, 401, 429, 500, html or offline.
+/// Asks a provider, that is itself, on an account's behalf. FAKE_QUOTA: ok, 401, 429, 500, html, offline or slow (a second).
 fn api_call(world: &World, request: &Request) -> Response {
     let Some(Value::Object(body)) = request.json() else {
         return error(400, "invalid body");
@@ -437,18 +443,21 @@ fn api_call(world: &World, request: &Request) -> Response {
         None => authorization.to_owned(),
     };
     let mode = knob("FAKE_QUOTA").unwrap_or("ok".into());
+    if mode == "slow" {
+        std::thread::sleep(Duration::from_secs(1));
+    }
     let (status, answer) = match mode.as_str() {
         "offline" => return error(502, "request failed"),
         "html" => (200, "<html>busy</html>".to_owned()),
-        "ok" if sent.contains("$TOKEN$") || sent == "Bearer " => (401, json!({"error": "bad token"}).to_string()),
-        "ok" => match text("url") {
+        "ok" | "slow" if sent.contains("$TOKEN$") || sent == "Bearer " => (401, json!({"error": "bad token"}).to_string()),
+        "ok" | "slow" => match text("url") {
             "https://api.anthropic.com/api/oauth/usage" => (
                 200,
-                json!({"five_hour": {"utilization": 12.5, "resets_at": "2026-11-25T15:00:00Z"}, "seven_day": {"utilization": 80.0, "resets_at": "2026-11-30T00:00:00Z"}, "seven_day_sonnet": null, "seven_day_opus": {"utilization": 0.0, "resets_at": null}}).to_string(),
+                json!({"five_hour": {"utilization": 12.5, "resets_at": accounts::in_hours(3)}, "seven_day": {"utilization": 80.0, "resets_at": accounts::in_hours(4 * 24)}, "seven_day_sonnet": null, "seven_day_opus": {"utilization": 0.0, "resets_at": null}}).to_string(),
             ),
             "https://chatgpt.com/backend-api/wham/usage" => (
                 200,
-                json!({"plan_type": "plus", "rate_limit": {"allowed": true, "limit_reached": false, "primary_window": {"used_percent": 20, "limit_window_seconds": 18000, "reset_at": 1795600800}, "secondary_window": {"used_percent": 100, "limit_window_seconds": 604800, "reset_after_seconds": 3600}}}).to_string(),
+                json!({"plan_type": "plus", "rate_limit": {"allowed": true, "limit_reached": false, "primary_window": {"used_percent": 20, "limit_window_seconds": 18000, "reset_at": accounts::now_s() + 2 * 3600}, "secondary_window": {"used_percent": 100, "limit_window_seconds": 604800, "reset_after_seconds": 3600}}}).to_string(),
             ),
             _ => (404, String::new()),
         },

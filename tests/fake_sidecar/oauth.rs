@@ -195,16 +195,19 @@ fn file(world: &World, provider: &str, state: &str) -> PathBuf {
 
 fn write(world: &World, provider: &str, state: &str, code: &str, error: &str) -> bool {
     use std::os::unix::fs::OpenOptionsExt;
+    let path = file(world, provider, state);
+    let whole = path.with_extension("part"); // its worker must not read a half of it
     let mut options = std::fs::OpenOptions::new();
     let opened = options
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(file(world, provider, state));
+        .open(&whole);
     let text = json!({"code": code, "state": state, "error": error}).to_string();
     opened
         .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|()| std::fs::rename(&whole, &path))
         .is_ok()
 }
 

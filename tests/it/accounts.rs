@@ -1,7 +1,7 @@
 //! OAuth upstreams and their accounts through the whole gateway, with the stand-in for CLIProxyAPI as its sidecar and,
 //! where CLIPROXYAPI_BIN names one and no provider is needed, with the real program.
 
-use crate::sidecar::{fake, free_port, is_alive, landing, programs};
+use crate::sidecar::{Stranger, fake, free_port, is_alive, landing, programs};
 use crate::support::client::{post, request};
 use crate::support::gateway::{ADMIN_KEY, Start};
 use crate::support::{Gateway, PATIENCE, Reply, Upstream, json_answer, poll};
@@ -219,8 +219,12 @@ fn an_account_answers_clients_of_all_three_protocols_and_is_asked_in_its_own() {
             assert_eq!(sent["model"], json!(model), "{alias} {path}");
         }
         for (path, body) in questions(alias, true) {
+            let before = bed.asked().len();
             let reply = bed.gateway.post(path, &body).expect(200);
             let text = reply.text();
+            let asked = &bed.asked()[before..];
+            assert_eq!(asked.len(), 1);
+            assert_eq!(asked[0]["path"], json!(own), "{alias} {path}");
             let end = match path {
                 CHAT => "data: [DONE]",
                 RESPONSES => "response.completed",
@@ -306,6 +310,7 @@ fn nothing_of_the_clients_own_reaches_the_sidecar_but_what_it_needs_does() {
 fn parameters_warnings_and_errors_are_those_of_any_upstream() {
     let aliases = "aliases:
   - {alias: set, target_model: claude-sonnet-5, upstream: claude, param_overrides: [{key: max_tokens, value: 77, mode: override}]}
+  - {alias: low, target_model: gpt-5.6, upstream: codex, param_overrides: [{key: reasoning, value: {effort: low}, mode: default}]}
   - {alias: bad, target_model: err-429, upstream: claude}
   - {alias: worse, target_model: err-500, upstream: codex}
   - {alias: cut, target_model: cut-gpt-5.6, upstream: codex}
@@ -323,6 +328,18 @@ fn parameters_warnings_and_errors_are_those_of_any_upstream() {
         serde_json::from_str(asked[0]["body"].as_str().expect("a body")).expect("JSON");
     assert_eq!(sent["max_tokens"], json!(77));
     assert!(sent.get("temperature").is_none(), "{sent}");
+    // A Codex account takes no temperature either, and its parameters are those of Responses, whoever asks.
+    let body = r#"{"model":"low","temperature":0.5,"messages":[{"role":"user","content":"hi"}]}"#;
+    let reply = bed.gateway.post(CHAT, body).expect(200);
+    let warnings = reply.header("x-llm-wrapper-warnings").unwrap_or_default();
+    assert!(warnings.contains("temperature"), "{warnings}");
+    for (path, body) in questions("low", false) {
+        bed.gateway.post(path, &body).expect(200);
+        let asked = bed.asked();
+        let last = asked.last().expect("a request")["body"].as_str();
+        let sent: Value = serde_json::from_str(last.expect("a body")).expect("JSON");
+        assert_eq!(sent["reasoning"]["effort"], json!("low"), "{path}: {sent}");
+    }
     for (model, status) in [("bad", 429), ("worse", 500)] {
         for (path, body) in questions(model, false) {
             let reply = bed.gateway.post(path, body).expect(status);
@@ -341,6 +358,248 @@ fn parameters_warnings_and_errors_are_those_of_any_upstream() {
             assert!(!text.contains(end), "{path}: {text}");
         }
     }
+}
+
+#[test]
+fn a_request_to_an_account_is_recorded_and_counted_like_any_other() {
+    let bed = Bed::with_accounts(&[]);
+    for (alias, upstream, own) in [
+        ("sonnet", "claude", "messages"),
+        ("gpt", "codex", "responses"),
+    ] {
+        for (path, body) in questions(alias, false) {
+            let reply = bed.gateway.post_with(path, "X-Debug-Mode: true\r\n", &body);
+            let answer = reply.expect(200).json();
+            let record = &answer["debug"];
+            assert_eq!(record["alias"], json!(alias), "{answer}");
+            assert_eq!(record["upstream"], json!(upstream));
+            assert_eq!(record["upstream_protocol"], json!(own));
+            let url = record["upstream_url"].as_str().expect("a URL");
+            assert!(
+                url.starts_with("http://127.0.0.1:") && url.ends_with(&format!("/v1/{own}")),
+                "{url}"
+            );
+            assert!(record["client_request"].is_object() && record["upstream_request"].is_object());
+            let key = fs::read_to_string(bed.gateway.dir.0.join(".llm-wrapper/cli-proxy-api-key"));
+            let key = key.expect("the sidecar's key");
+            assert!(!answer.to_string().contains(key.trim()), "{answer}");
+        }
+    }
+    let text = poll("all to be counted", PATIENCE, || {
+        let text = bed.gateway.admin("GET", "/metrics", "").expect(200).text();
+        let counted = text.matches("status=\"2xx\"} 1\n").count();
+        (counted == 6).then_some(text)
+    });
+    for line in [
+        r#"llm_wrapper_requests_total{alias="sonnet",upstream="claude",client_protocol="chat",upstream_protocol="messages",status="2xx"} 1"#,
+        r#"llm_wrapper_tokens_total{alias="gpt",upstream="codex",client_protocol="messages",upstream_protocol="responses",kind="output"} 2"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+}
+
+#[test]
+fn a_codex_account_keeps_no_responses_and_a_client_that_counts_on_it_is_told() {
+    let bed = Bed::with_accounts(&[]);
+    let body = r#"{"model":"gpt","input":"and now?","previous_response_id":"resp_1"}"#;
+    let reply = bed.gateway.post(RESPONSES, body).expect(400);
+    assert_eq!(
+        reply.json()["error"]["code"],
+        json!("previous_response_not_found")
+    );
+    assert!(
+        reply
+            .error_message()
+            .contains("send the whole conversation")
+    );
+    assert!(bed.asked().is_empty(), "nothing was sent");
+    let body = r#"{"model":"gpt","input":"hi","previous_response_id":null}"#;
+    bed.gateway.post(RESPONSES, body).expect(200);
+}
+
+#[test]
+fn the_sidecar_and_its_accounts_are_in_the_metrics() {
+    let bed = Bed::with_accounts(&[]);
+    add_account(&bed.gateway.dir.0, "claude", "g@h.i");
+    bed.wait_for_state("ready");
+    let off = "/api/cli-proxy-api/accounts/claude-g%40h.i.json";
+    bed.gateway
+        .admin("PATCH", off, r#"{"disabled":true}"#)
+        .expect(200);
+    let metrics = || bed.gateway.admin("GET", "/metrics", "").expect(200).text();
+    let text = metrics();
+    for line in [
+        "llm_wrapper_sidecar_state{state=\"ready\"} 1\n",
+        "llm_wrapper_sidecar_state{state=\"backoff\"} 0\n",
+        "llm_wrapper_sidecar_restarts_total 0\n",
+        "llm_wrapper_accounts{provider=\"claude\",status=\"active\"} 1\n",
+        "llm_wrapper_accounts{provider=\"claude\",status=\"disabled\"} 1\n",
+        "llm_wrapper_accounts{provider=\"codex\",status=\"active\"} 1\n",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    assert!(
+        !text.contains("@"),
+        "whose accounts they are is not told: {text}"
+    );
+    let first = bed.pid().expect("a process");
+    signal(first, "KILL");
+    poll("another process", PATIENCE, || {
+        (bed.pid()? != first && bed.state() == "ready").then_some(())
+    });
+    let text = metrics();
+    assert!(
+        text.contains("llm_wrapper_sidecar_restarts_total 1\n"),
+        "{text}"
+    );
+    let status = bed.get("/api/cli-proxy-api/status");
+    assert_eq!(status["sidecar"]["restarts"], json!(1));
+}
+
+fn signal(pid: u32, name: &str) {
+    let sent = std::process::Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status();
+    assert!(sent.expect("kill").success());
+}
+
+const SLOW: &str =
+    "aliases:\n  - {alias: slow, target_model: drip-claude-sonnet-5, upstream: claude}\n";
+
+#[test]
+fn one_that_is_ending_is_a_503_with_the_reason_and_the_next_one_answers() {
+    // Its stream takes some seven seconds.
+    let knobs = [("FAKE_DRIP_MS", "25")];
+    let start = build(&fake(), &knobs, &format!("{UPSTREAMS}{SLOW}"));
+    add_account(start.folder(), "claude", "a@b.c");
+    let bed = Bed::of(start);
+    bed.wait_for_state("ready");
+    let status = bed.get("/api/cli-proxy-api/status");
+    let endpoint = status["sidecar"]["endpoint"].as_str().expect("an address");
+    let address = endpoint.trim_start_matches("http://").to_owned();
+    let [.., (path, body)] = questions("slow", true);
+    let mut stream = bed.gateway.client();
+    stream.send(post(path, "", body));
+    stream.read_head();
+    // It takes no new connection, and ends what it has begun: for seconds.
+    signal(bed.pid().expect("a process"), "TERM");
+    poll("its port is closed", PATIENCE, || {
+        std::net::TcpStream::connect(&address)
+            .is_err()
+            .then_some(())
+    });
+    let mut waiting: Vec<_> = questions("slow", false)
+        .into_iter()
+        .map(|(path, body)| {
+            let mut client = bed.gateway.client();
+            client.send(post(path, "", body));
+            (path, client)
+        })
+        .collect();
+    let authorization = format!("Authorization: Bearer {ADMIN_KEY}\r\n");
+    for path in ["/api/cli-proxy-api/quota", "/api/upstream-models/claude"] {
+        let mut client = bed.gateway.client();
+        client.send(request("GET", path, &authorization, ""));
+        waiting.push((path, client));
+    }
+    for (path, mut client) in waiting {
+        let reply = client.read_reply().expect(503);
+        let message = reply.error_message();
+        assert!(message.contains("not ready"), "{path}: {message}");
+        assert!(message.contains("probably ending"), "{path}: {message}");
+        let seconds = reply.header("retry-after").expect("when to come back");
+        assert!(seconds.parse::<u32>().is_ok_and(|s| (1..=10).contains(&s)));
+    }
+    // Asked for while it ends, its accounts are those of the files.
+    let status = bed.get("/api/cli-proxy-api/status");
+    assert_eq!(status["providers"]["claude"]["account_count"], json!(1));
+    let (rest, _) = stream.read_to_end_within(2 * PATIENCE);
+    assert!(rest.ends_with(b"0\r\n\r\n"), "what had begun is whole");
+    poll("the next one", PATIENCE, || {
+        let [.., (path, body)] = questions("slow", false);
+        let reply = bed.gateway.post(path, &body);
+        assert!(matches!(reply.status, 200 | 503), "{}", reply.text());
+        (reply.status == 200).then_some(())
+    });
+}
+
+#[test]
+fn a_crash_breaks_a_stream_off_in_every_protocol() {
+    let start = build(&fake(), &[], &format!("{UPSTREAMS}{SLOW}"));
+    add_account(start.folder(), "claude", "a@b.c");
+    let bed = Bed::of(start);
+    for (path, body) in questions("slow", true) {
+        let mut client = poll("a stream", PATIENCE, || {
+            let mut client = bed.gateway.client();
+            client.send(post(path, "Connection: close\r\n", &body));
+            let head = client.read_head();
+            assert!(!head.starts_with(b"HTTP/1.1 502"));
+            head.starts_with(b"HTTP/1.1 200").then_some(client)
+        });
+        client.read_until("Gr");
+        signal(bed.pid().expect("a process"), "KILL");
+        let (rest, _) = client.read_to_end_within(PATIENCE);
+        let text = String::from_utf8_lossy(&rest);
+        for end in ["[DONE]", "response.completed", "message_stop"] {
+            assert!(!text.contains(end), "{path}: {text}");
+        }
+    }
+    // The next request waits for the next process.
+    let [(path, body), ..] = questions("slow", false);
+    poll("an answer", PATIENCE, || {
+        let reply = bed.gateway.post(path, &body);
+        assert!(matches!(reply.status, 200 | 503), "{}", reply.text());
+        (reply.status == 200).then_some(())
+    });
+}
+
+#[test]
+fn a_sidecar_of_someone_else_that_refuses_our_key_says_so_in_its_status() {
+    let stranger = Stranger::start(free_port());
+    let start = Gateway::build().config(format!(
+        "cli_proxy_api_endpoint: http://127.0.0.1:{}\ncli_proxy_api: {{manage: never, api_key: their-key, management_key: wrong}}\n\
+         admin_key: {ADMIN_KEY}\n{UPSTREAMS}{ALIASES}",
+        stranger.port
+    ));
+    let gateway = start.start();
+    for _ in 0..8 {
+        let reply = gateway.admin("GET", "/api/cli-proxy-api/status", "");
+        let status = reply.expect(200).json();
+        assert_eq!(status["sidecar"]["state"], json!("external"));
+        assert_eq!(status["providers"], json!({}));
+        let error = status["error"].as_str().expect("what is wrong");
+        assert!(error.contains("cli_proxy_api.management_key"), "{error}");
+    }
+    let text = gateway.admin("GET", "/metrics", "").expect(200).text();
+    assert!(text.contains("llm_wrapper_sidecar_state{state=\"external\"} 1\n"));
+    assert!(!text.contains("llm_wrapper_accounts"), "they are not known");
+    let tries = stranger.recorded();
+    let tries = tries.iter().filter(|line| {
+        let path = line["path"].as_str().unwrap_or_default();
+        path.starts_with("/v0/management")
+    });
+    assert_eq!(tries.count(), 1, "five would be a ban");
+}
+
+#[test]
+fn a_sidecar_of_someone_else_that_is_not_there_is_an_upstream_that_cannot_be_reached() {
+    let port = free_port();
+    let gateway = Gateway::build()
+        .config(format!(
+            "cli_proxy_api_endpoint: http://127.0.0.1:{port}\ncli_proxy_api: {{manage: never, api_key: k, management_key: m}}\n\
+             admin_key: {ADMIN_KEY}\n{UPSTREAMS}{ALIASES}"
+        ))
+        .start();
+    for (path, body) in questions("sonnet", false) {
+        let reply = gateway.post(path, &body).expect(502);
+        let message = reply.error_message();
+        assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
+    }
+    let status = gateway.admin("GET", "/api/cli-proxy-api/status", "");
+    let status = status.expect(200).json();
+    assert_eq!(status["sidecar"]["state"], json!("external"));
+    let error = status["error"].as_str().expect("what is wrong");
+    assert!(error.contains(&format!("127.0.0.1:{port}")), "{error}");
 }
 
 #[test]
@@ -733,7 +992,7 @@ fn it_runs_when_an_upstream_needs_it_and_accounts_are_shown_when_it_does_not() {
     assert!(is_alive(pid));
     bed.gateway.edit_config(&before);
     bed.wait_for_state("stopped");
-    assert!(!is_alive(pid));
+    poll("its end", PATIENCE, || (!is_alive(pid)).then_some(()));
 }
 
 #[test]

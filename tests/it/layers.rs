@@ -228,11 +228,8 @@ fn each_dangerous_thing_has_one_place() {
 fn the_unsafe_file_is_short() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("src/sys.rs")).expect("src/sys.rs");
-    let lines = text
-        .lines()
-        .take_while(|l| l.trim() != "#[cfg(test)]")
-        .count();
-    assert!(lines < 150, "src/sys.rs has {lines} lines before its tests");
+    let lines = text.lines().count(); // its tests are a file of their own
+    assert!(lines < 100, "src/sys.rs has {lines} lines");
 }
 
 #[test]

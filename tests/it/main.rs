@@ -20,4 +20,5 @@ mod sidecar;
 mod stream;
 mod support;
 mod tls;
+mod users;
 mod web;

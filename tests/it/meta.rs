@@ -14,7 +14,7 @@ fn collect(folder: &Path, text: &mut String) {
 }
 
 /// All Rust there is.
-fn sources() -> String {
+pub(crate) fn sources() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut text = String::new();
     collect(&root.join("tests/it"), &mut text);

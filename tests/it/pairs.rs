@@ -1,9 +1,12 @@
 //! All nine pairs of client and upstream protocol, streamed and not, in every kind of trouble. What a client may never get is an
 //! answer that looks complete and is not; what it always gets, and soon, is an error of its own protocol or a broken connection.
 
-mod vendors;
+mod bounds;
+mod silence;
+pub mod vendors;
 
 use crate::support::client::post;
+use crate::support::gateway::ADMIN_KEY;
 use crate::support::{Gateway, Peer, Reply, STREAM_HEAD, Upstream, chunk, json_answer, poll};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,6 +76,11 @@ struct House {
 
 impl House {
     fn new() -> House {
+        House::with("timeouts: {first_byte: 1, idle: 1}")
+    }
+
+    /// With those lines in the configuration.
+    fn with(lines: &str) -> House {
         let left = Arc::new(Mutex::new(Vec::new()));
         let (flooded, enough) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let state = (left.clone(), flooded.clone(), enough.clone());
@@ -88,13 +96,16 @@ impl House {
             )
         };
         let config = format!(
-            "upstreams:\n{}{}{}aliases:\n  - {{alias: chat, target_model: x, upstream: chat-up}}\n  - {{alias: responses, target_model: x, upstream: responses-up}}\n  - {{alias: messages, target_model: x, upstream: messages-up}}\ntimeouts: {{first_byte: 1, idle: 1}}\n",
+            "upstreams:\n{}{}{}aliases:\n  - {{alias: chat, target_model: x, upstream: chat-up}}\n  - {{alias: responses, target_model: x, upstream: responses-up}}\n  - {{alias: messages, target_model: x, upstream: messages-up}}\n{lines}\n",
             entry("chat", true, false, false),
             entry("responses", false, true, false),
             entry("messages", false, false, true),
         );
         House {
-            gateway: Gateway::start(config),
+            gateway: Gateway::build()
+                .config(config)
+                .env("ADMIN_KEY", ADMIN_KEY)
+                .start(),
             upstream,
             left,
             flooded,
@@ -163,6 +174,59 @@ fn act(
             let closed = peer.wait_closed();
             left.lock().expect("no panic holds it").push(text);
             closed.map(drop)
+        }
+        // The same, but only for a while.
+        "pause" | "stutter" => {
+            let later = if stream { speech.closing() } else { String::new() };
+            if word == "stutter" && stream {
+                begin(peer)?;
+                std::thread::sleep(silence::SILENCE);
+                peer.send_chunk(&speech.delta(" done"))?;
+                peer.send_chunk(&later)?;
+                return peer.send("0\r\n\r\n");
+            }
+            std::thread::sleep(silence::SILENCE);
+            if !stream {
+                return peer.send(json_answer(200, &speech.whole("Half done")));
+            }
+            begin(peer)?;
+            peer.send_chunk(&speech.delta(" done"))?;
+            peer.send_chunk(&later)?;
+            peer.send("0\r\n\r\n")
+        }
+        // As many megabytes as the request says, in pieces or at once.
+        "huge" => {
+            let megabytes = text.split("mb:").nth(1).unwrap_or_default();
+            let digits = megabytes.split(|c: char| !c.is_ascii_digit()).next();
+            let megabytes: usize = digits.unwrap_or_default().parse().expect("a number");
+            if !stream {
+                return peer.send(json_answer(200, &speech.whole(&"z".repeat(megabytes << 20))));
+            }
+            peer.send(STREAM_HEAD)?;
+            peer.send_chunk(&speech.opening())?;
+            let piece = chunk(&speech.delta(&"z".repeat(64 << 10)));
+            for _ in 0..megabytes << 4 {
+                peer.send(&piece)?;
+            }
+            peer.send_chunk(&speech.closing())?;
+            peer.send("0\r\n\r\n")
+        }
+        // What is no answer: at once, after half of one, or the half of an event.
+        "garbage" if !stream => peer.send(json_answer(200, "{\"id\":\"x\",\"choices\":[{]}")),
+        "page" => peer.send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 17\r\n\r\n<h1>Welcome</h1>\n"),
+        "garbage" | "spoilt" | "torn" => {
+            match word.as_str() {
+                "garbage" => peer.send(STREAM_HEAD)?,
+                _ => begin(peer)?,
+            }
+            if stream && word == "torn" {
+                let event = speech.delta(" gone");
+                peer.send_chunk(&event[..event.len() - 12])?;
+                return peer.send("0\r\n\r\n");
+            }
+            peer.send_chunk("data: {\"type\":\"nonsense\",\"choices\":[{]}\n\n")?;
+            peer.send_chunk(&speech.closing())?;
+            peer.send("0\r\n\r\n")
         }
         "cut" => {
             begin(peer)?;
@@ -385,6 +449,31 @@ fn an_error_inside_an_answer_is_told_in_all_pairs() {
                     };
                     check_refused(pair, &reply, status, words, "boom inside");
                 }
+            }
+        }
+    });
+}
+
+#[test]
+fn what_is_no_answer_is_never_passed_on_as_one_in_all_pairs() {
+    let house = House::new();
+    for_all(&house, |house, pair| {
+        for act in ["act:garbage", "act:page"] {
+            let reply = house.ask(pair, act);
+            match pair.is_verbatim() {
+                true => assert_eq!(reply.status, 200, "{pair:?} {act}"),
+                false => assert_eq!(reply.status, 502, "{pair:?} {act}: {}", reply.text()),
+            }
+        }
+        for act in ["act:spoilt", "act:torn"] {
+            if !pair.stream {
+                continue;
+            }
+            let reply = house.ask(pair, act);
+            match pair.is_verbatim() {
+                // The client's own SDK has to see it.
+                true => assert!(reply.text().contains("Half"), "{pair:?} {act}"),
+                false => check_failed_inside(pair, &reply, ""),
             }
         }
     });

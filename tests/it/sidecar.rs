@@ -3,6 +3,7 @@
 //! provider. Processes are looked at through /proc, requests are sent by hand.
 
 mod accounts;
+mod cases;
 mod login;
 mod supervision;
 mod twins;
@@ -10,6 +11,7 @@ mod twins;
 use llm_wrapper::error::{Error, Kind};
 use llm_wrapper::net::tls::TlsSettings;
 use llm_wrapper::sidecar::accounts::Provider;
+use llm_wrapper::sidecar::login::LOGIN_LIMIT;
 use llm_wrapper::sidecar::plan::State;
 use llm_wrapper::sidecar::process::{self, Places};
 use llm_wrapper::sidecar::progress::Progress;
@@ -112,6 +114,7 @@ impl Bed {
             proxy_url: None,
             environment,
             tls: TlsSettings::public(),
+            login_limit: LOGIN_LIMIT,
         };
         Bed {
             folder,
@@ -255,14 +258,14 @@ fn assert_down(error: &Error, reason: &str) {
 }
 
 /// A CLIProxyAPI that someone else runs, with keys of its own.
-struct Stranger {
+pub(crate) struct Stranger {
     child: Child,
     folder: Folder,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Stranger {
-    fn start(port: u16) -> Stranger {
+    pub(crate) fn start(port: u16) -> Stranger {
         let folder = Folder::new();
         let config = folder.0.join("config.yaml");
         let text = format!(
@@ -289,7 +292,7 @@ impl Stranger {
         }
     }
 
-    fn recorded(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn recorded(&self) -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(self.folder.0.join("record")).unwrap_or_default();
         let lines = text
             .lines()

@@ -1,8 +1,10 @@
 // The official Anthropic SDK for JavaScript through the gateway: Messages, errors, models.
 import Anthropic from "@anthropic-ai/sdk";
 import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 
-const { GATEWAY_URL, CLIENT_KEY, FAMILIES } = process.env;
+const { ANSWERS, GATEWAY_URL, CLIENT_KEY, FAMILIES } = process.env;
+const answers = JSON.parse(readFileSync(ANSWERS, "utf8"));
 const TEXT = "Hello, w\u00f6rld \u{1f642} done";
 const tools = [
   { name: "get_weather", description: "the weather", input_schema: { type: "object", properties: { city: { type: "string" } }, required: ["city"] } },
@@ -36,6 +38,30 @@ async function all(stream) {
 
 const client = new Anthropic({ baseURL: GATEWAY_URL, apiKey: CLIENT_KEY, maxRetries: 0 });
 const create = (model, more = {}) => client.messages.create({ model, max_tokens: 100, messages, ...more });
+
+const randomTools = ["read", "write"].map((name) => ({ name, input_schema: { type: "object" } }));
+
+// What a client heard, as answers.py says it.
+function heard({ content, stop_reason, usage }) {
+  const of = (type) => content.filter((block) => block.type === type);
+  const cached = usage.cache_read_input_tokens ?? 0;
+  return {
+    thought: of("thinking").map((block) => block.thinking).join(""),
+    text: of("text").map((block) => block.text).join(""),
+    calls: of("tool_use").map(({ id, name, input }) => ({ id, name, arguments: input })),
+    cut: stop_reason === "max_tokens",
+    usage: [usage.input_tokens + cached + (usage.cache_creation_input_tokens ?? 0), cached, usage.output_tokens],
+  };
+}
+
+for (const family of FAMILIES.split(" ")) {
+  for (const [seed, answer] of answers.entries()) {
+    const about = [{ role: "user", content: `seed ${seed}` }];
+    const model = `${family}-random`;
+    const final = heard(await client.messages.stream({ model, max_tokens: 100, messages: about, tools: randomTools }).finalMessage());
+    check([model, seed, final, answer], isDeepStrictEqual(final, answer));
+  }
+}
 
 for (const family of FAMILIES.split(" ")) {
   const name = (scenario) => `${family}-${scenario}`;

@@ -1,10 +1,12 @@
 """The official Anthropic SDK for Python through the gateway: Messages, errors, models."""
+import json
 import os
 import time
 
 import anthropic
 from anthropic import Anthropic
 
+ANSWERS = json.load(open(os.environ["ANSWERS"], encoding="utf-8"))
 URL, KEY, FAMILIES = os.environ["GATEWAY_URL"], os.environ["CLIENT_KEY"], os.environ["FAMILIES"].split()
 TEXT = "Hello, w\u00f6rld \U0001f642 done"
 TOOLS = [{"name": "get_weather", "description": "the weather",
@@ -36,6 +38,32 @@ user = [{"role": "user", "content": "hi"}]
 def create(model, **more):
     return client.messages.create(model=model, max_tokens=100, messages=more.pop("messages", user), **more)
 
+
+
+RANDOM_TOOLS = [{"name": name, "input_schema": {"type": "object"}} for name in ("read", "write")]
+
+
+def heard(message):
+    """What a client heard, as answers.py says it."""
+    usage = message.usage
+    cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    return {"thought": "".join(block.thinking for block in message.content if block.type == "thinking"),
+            "text": "".join(block.text for block in message.content if block.type == "text"),
+            "calls": [{"id": block.id, "name": block.name, "arguments": block.input} for block in message.content if block.type == "tool_use"],
+            "cut": message.stop_reason == "max_tokens",
+            "usage": [usage.input_tokens + cached + written, cached, usage.output_tokens]}
+
+
+for family in FAMILIES:
+    model = family + "-random"
+    for seed, answer in enumerate(ANSWERS):
+        about = [{"role": "user", "content": "seed %d" % seed}]
+        with client.messages.stream(model=model, max_tokens=100, messages=about, tools=RANDOM_TOOLS) as stream:
+            final = heard(stream.get_final_message())
+        check((model, seed, "stream", final, answer), final == answer)
+        if seed % 5 == 0:
+            final = heard(create(model, messages=about, tools=RANDOM_TOOLS))
+            check((model, seed, final, answer), final == answer)
 
 for family in FAMILIES:
     name = lambda scenario: "%s-%s" % (family, scenario)

@@ -1,8 +1,10 @@
 // The official OpenAI SDK for JavaScript through the gateway: Chat Completions and Responses, errors, models.
 import OpenAI from "openai";
 import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 
-const { GATEWAY_URL, CLIENT_KEY, FAMILIES } = process.env;
+const { ANSWERS, GATEWAY_URL, CLIENT_KEY, FAMILIES } = process.env;
+const answers = JSON.parse(readFileSync(ANSWERS, "utf8"));
 const TEXT = "Hello, w\u00f6rld \u{1f642} done";
 const PARAMETERS = { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false };
 const messages = [{ role: "user", content: "hi" }];
@@ -35,6 +37,53 @@ async function all(stream) {
 const client = new OpenAI({ baseURL: `${GATEWAY_URL}/v1`, apiKey: CLIENT_KEY, maxRetries: 0 });
 const complete = (model, more = {}) => client.chat.completions.create({ model, messages, ...more });
 const respond = (model, more = {}) => client.responses.create({ model, input: "hi", ...more });
+
+const randomTools = ["read", "write"].map((name) => ({ type: "function", name, parameters: { type: "object" }, strict: false }));
+const randomChatTools = randomTools.map(({ name, parameters }) => ({ type: "function", function: { name, parameters } }));
+
+// What a client heard, as answers.py says it.
+function heardChat({ choices: [{ message, finish_reason }], usage }) {
+  return {
+    text: message.content ?? "",
+    calls: (message.tool_calls ?? []).map(({ id, function: { name, arguments: json } }) => ({ id, name, arguments: JSON.parse(json) })),
+    cut: finish_reason === "length",
+    usage: [usage.prompt_tokens, usage.prompt_tokens_details?.cached_tokens ?? 0, usage.completion_tokens],
+  };
+}
+
+function heardResponses({ output, status, usage }) {
+  const of = (type) => output.filter((item) => item.type === type);
+  return {
+    thought: of("reasoning").flatMap((item) => item.summary.map((part) => part.text)).join(""),
+    text: of("message").flatMap((item) => item.content.map((part) => part.text)).join(""),
+    calls: of("function_call").map(({ call_id, name, arguments: json }) => ({ id: call_id, name, arguments: JSON.parse(json) })),
+    cut: status === "incomplete",
+    usage: [usage.input_tokens, usage.input_tokens_details.cached_tokens, usage.output_tokens],
+  };
+}
+
+// A Chat client hears two messages with an empty line between them.
+const flat = (said) => ({ ...said, text: said.text.replaceAll("\n", "") });
+
+for (const family of FAMILIES.split(" ")) {
+  for (const [seed, answer] of answers.entries()) {
+    const about = [{ role: "user", content: `seed ${seed}` }];
+    const model = `${family}-random`;
+    const request = { model, messages: about, tools: randomChatTools, stream_options: { include_usage: true } };
+    const runner = client.chat.completions.stream(request);
+    let last;
+    let thought = "";
+    runner.on("chunk", (chunk, snapshot) => {
+      last = snapshot;
+      thought += chunk.choices[0]?.delta.reasoning_content ?? ""; // the SDK joins only members it knows
+    });
+    await runner.done();
+    let heard = { ...heardChat(last), thought };
+    check([model, seed, heard, answer], isDeepStrictEqual(flat(heard), flat(answer)));
+    heard = heardResponses(await client.responses.stream({ model, input: about, tools: randomTools }).finalResponse());
+    check([model, seed, heard, answer], isDeepStrictEqual(flat(heard), flat(answer)));
+  }
+}
 
 for (const family of FAMILIES.split(" ")) {
   const name = (scenario) => `${family}-${scenario}`;

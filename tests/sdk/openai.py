@@ -6,6 +6,7 @@ import time
 import openai
 from openai import OpenAI
 
+ANSWERS = json.load(open(os.environ["ANSWERS"], encoding="utf-8"))
 URL, KEY, FAMILIES = os.environ["GATEWAY_URL"], os.environ["CLIENT_KEY"], os.environ["FAMILIES"].split()
 TEXT = "Hello, w\u00f6rld \U0001f642 done"
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
@@ -41,6 +42,88 @@ def complete(model, **more):
 def respond(model, **more):
     return client.responses.create(model=model, input="hi", **more)
 
+
+
+
+def heard_chat(completion):
+    """What a client of Chat Completions heard, as answers.py says it."""
+    choice = completion.choices[0]
+    calls = [{"id": call.id, "name": call.function.name, "arguments": json.loads(call.function.arguments)}
+             for call in choice.message.tool_calls or []]
+    usage, details = completion.usage, completion.usage.prompt_tokens_details
+    # Texts of two messages have an empty line between them here.
+    return {"thought": getattr(choice.message, "reasoning_content", None) or "", "text": choice.message.content or "", "calls": calls,
+            "cut": choice.finish_reason == "length",
+            "usage": [usage.prompt_tokens, details.cached_tokens if details else 0, usage.completion_tokens]}
+
+
+def heard_responses(response):
+    """The same of a client of Responses."""
+    calls = [{"id": item.call_id, "name": item.name, "arguments": json.loads(item.arguments)}
+             for item in response.output if item.type == "function_call"]
+    thought = "".join(part.text for item in response.output if item.type == "reasoning" for part in item.summary)
+    usage = response.usage
+    return {"thought": thought, "text": response.output_text, "calls": calls, "cut": response.status == "incomplete",
+            "usage": [usage.input_tokens, usage.input_tokens_details.cached_tokens, usage.output_tokens]}
+
+
+def last_completion(model, seed):
+    """What the SDK's own accumulator makes of a stream."""
+    options = {"include_usage": True}
+    with client.chat.completions.stream(model=model, messages=about(seed), tools=RANDOM_CHAT_TOOLS, stream_options=options) as stream:
+        for _ in stream:
+            pass
+        # The SDK refuses to hand out an answer that was cut at the limit as a final one.
+        return stream.current_completion_snapshot
+
+
+def last_response(model, seed):
+    text, arguments, thought = {}, {}, {}
+    with client.responses.stream(model=model, input=about(seed), tools=RANDOM_TOOLS) as stream:
+        for event in stream:
+            if event.type == "response.output_text.delta":
+                text[event.output_index] = text.get(event.output_index, "") + event.delta
+            elif event.type == "response.function_call_arguments.delta":
+                arguments[event.item_id] = arguments.get(event.item_id, "") + event.delta
+            elif event.type == "response.reasoning_summary_text.delta":
+                thought[event.item_id] = thought.get(event.item_id, "") + event.delta
+        last = event.response
+    # The pieces are the whole.
+    check((model, seed, text), "".join(text.values()) == last.output_text)
+    for item in last.output:
+        if item.type == "function_call":
+            check((model, seed, item), arguments.get(item.id, "") == item.arguments)
+        if item.type == "reasoning":
+            check((model, seed, item), thought.get(item.id, "") == "".join(part.text for part in item.summary))
+    return last
+
+
+def about(seed):
+    return [{"role": "user", "content": "seed %d" % seed}]
+
+
+RANDOM_TOOLS = [{"type": "function", "name": name, "parameters": {"type": "object"}, "strict": False} for name in ("read", "write")]
+RANDOM_CHAT_TOOLS = [{"type": "function", "function": {"name": tool["name"], "parameters": tool["parameters"]}} for tool in RANDOM_TOOLS]
+
+
+def same(heard, answer, family):
+    """Whether it is what was said. A Chat client hears two messages with an empty line between them."""
+    joined = dict(answer, text=answer["text"].replace("\n", ""))
+    return dict(heard, text=heard["text"].replace("\n", "")) == joined
+
+
+for family in FAMILIES:
+    model = family + "-random"
+    for seed, answer in enumerate(ANSWERS):
+        heard = heard_chat(last_completion(model, seed))
+        check((model, seed, "chat stream", heard, answer), same(heard, answer, family))
+        heard = heard_responses(last_response(model, seed))
+        check((model, seed, "responses stream", heard, answer), same(heard, answer, family))
+        if seed % 5 == 0:
+            heard = heard_chat(client.chat.completions.create(model=model, messages=about(seed), tools=RANDOM_CHAT_TOOLS))
+            check((model, seed, "chat", heard, answer), same(heard, answer, family))
+            heard = heard_responses(client.responses.create(model=model, input=about(seed), tools=RANDOM_TOOLS))
+            check((model, seed, "responses", heard, answer), same(heard, answer, family))
 
 for family in FAMILIES:
     name = lambda scenario: "%s-%s" % (family, scenario)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The official SDKs, pinned, through the gateway to a scripted upstream. One line each; fails on the first that fails.
-# What is installed stays in target/sdk. FAMILIES chooses the upstreams' protocols (see upstream.py).
+# What is installed stays in target/sdk. FAMILIES chooses the upstreams' protocols (see upstream.py), SEEDS the number of random
+# answers (see answers.py).
 set -eu
 cd "$(dirname "$0")/../.."
 here=tests/sdk
@@ -51,6 +52,9 @@ wait_for() {
     done
 }
 
+# Random answers: their number, and what each of them says.
+python3 "$here/answers.py" "${SEEDS:-30}" > "$run/answers.json"
+export ANSWERS="$run/answers.json"
 python3 "$here/upstream.py" "$run/config.yaml" > "$run/upstream.out" &
 pids="$pids $!"
 wait_for "$run/upstream.out" ready

@@ -3,20 +3,23 @@
 
 upstream.py CONFIG   listens on a free port, writes a gateway configuration for it to CONFIG, prints "ready" and serves.
 Aliases are FAMILY-SCENARIO: family native speaks all three protocols, chat, responses and messages only their own.
-Standard library only.
+Scenario random tells the answer of the seed that the request names, see answers.py. Standard library only.
 """
 import json
+import re
 import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import answers
 
 CLIENT_KEY = "sk-sdk-client-key-0123456789"
 UPSTREAM_KEY = "sk-sdk-upstream-key-0123456789"
 PIECES = ["Hello", ", w\u00f6rld", " \U0001f642", " done"]
 TEXT = "".join(PIECES)
 ARGUMENTS = ['{"city"', ':"Par', 'is"}']
-SCENARIOS = ["hello", "tool", "e400", "e401", "e404", "e429", "e500", "cut"]
+SCENARIOS = ["hello", "tool", "e400", "e401", "e404", "e429", "e500", "cut", "random"]
 FAMILIES = {
     "native": (True, True, True),
     "chat": (True, False, False),
@@ -183,6 +186,10 @@ class Handler(BaseHTTPRequestHandler):
             if scenario != "e429" or not again:
                 return self.error(path, scenario)
         tool = scenario == "tool"
+        if scenario == "random":
+            seed = int(re.search(r"seed (\d+)", json.dumps(body)).group(1))
+            whole, events = answers.told(path, seed)
+            return self.stream(events, True, seed) if body.get("stream") else self.answer(200, whole)
         if path == "/v1/chat/completions":
             whole, events = chat(tool, (body.get("stream_options") or {}).get("include_usage"))
         elif path == "/v1/responses":
@@ -203,20 +210,21 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(status, {"type": "error", "error": error}, **fields)
         self.answer(status, {"error": dict(error, param=None, code=None)}, **fields)
 
-    def stream(self, events, complete):
+    def stream(self, events, complete, seed=None):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for name, data in events:
-            text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+            text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=bool(seed and seed % 2))
             event = ("event: %s\n" % name if name else "") + "data: %s\n\n" % text
             raw = event.encode()
             half = len(raw) // 2  # cut anywhere, also inside a character
             for part in (raw[:half], raw[half:]):
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
                 self.wfile.flush()
-            time.sleep(0.002)
+            if seed is None:
+                time.sleep(0.002)
         if complete:
             self.wfile.write(b"0\r\n\r\n")
         else:

@@ -253,16 +253,18 @@ impl Request<'_> {
         let Ok(sidecar) = self.app.sidecar() else {
             return Ok(Answer::ok(&json!({"providers": {}, "sidecar": null})));
         };
-        let accounts = sidecar.accounts().await;
-        let accounts = match accounts {
-            // Without a management key it may still serve: that it cannot list is its state.
-            Err(error) if error.kind == Kind::Conflict => Vec::new(),
-            other => other?,
+        // That it cannot list its accounts (a wrong key, say) is a part of how it is.
+        let (accounts, error) = match sidecar.accounts().await {
+            Ok(accounts) => (accounts, None),
+            Err(error) => (Vec::new(), Some(error.message)),
         };
         let mut body = Vec::new();
         accounts::write_status(&accounts, &mut body);
         let mut status: Value = serde_json::from_slice(&body).unwrap_or_default();
         status["sidecar"] = self.sidecar_state()?;
+        if let Some(error) = error {
+            status["error"] = error.into();
+        }
         Ok(Answer::ok(&status))
     }
 

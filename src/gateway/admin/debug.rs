@@ -43,11 +43,12 @@ impl Request<'_> {
         record.map(Answer::raw).ok_or_else(gone)
     }
 
-    pub(super) fn metrics(&self) -> Answer {
+    pub(super) async fn metrics(&self) -> Answer {
         let text = self.app.metrics.text(&Around {
             buffered_bytes: self.app.budget.used_bytes(),
             reloads: self.admin.live.reloads(),
             started_unix_s: self.app.started_unix_s,
+            sidecar: self.app.sidecar_figures().await,
         });
         Answer {
             content_type: "text/plain; version=0.0.4; charset=utf-8",

@@ -309,7 +309,7 @@ impl Request<'_> {
             Place::Debug => self.latest(),
             Place::Records => self.records(),
             Place::Record(id) => self.record(id)?,
-            Place::Metrics => self.metrics(),
+            Place::Metrics => self.metrics().await,
             Place::Session => self.session(pass),
             Place::Login => self.login(exchange).await?,
             Place::Logout => {

@@ -10,44 +10,15 @@ use crate::gateway::live::Refused;
 use crate::gateway::models::decode;
 use crate::gateway::snapshot::Upstream;
 use crate::net::exchange::RequestBody;
+use crate::net::{Running, together};
 use crate::protocol::Protocol;
 use serde_json::{Value, json};
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// For all upstreams together.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
-
-/// A question under way.
-pub(super) type Asked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// Runs futures at the same time, on this task; dropping it ends them all.
-pub(super) async fn together<T>(futures: Vec<Asked<'_, T>>) -> Vec<T> {
-    let mut running: Vec<_> = futures.into_iter().map(Some).collect();
-    let mut done: Vec<Option<T>> = running.iter().map(|_| None).collect();
-    poll_fn(|cx| {
-        let mut pending = false;
-        for (future, done) in running.iter_mut().zip(&mut done) {
-            if let Some(own) = future {
-                match own.as_mut().poll(cx) {
-                    Poll::Ready(output) => (*done, *future) = (Some(output), None),
-                    Poll::Pending => pending = true,
-                }
-            }
-        }
-        if pending {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    })
-    .await;
-    done.into_iter().flatten().collect()
-}
 
 /// The models of one upstream, within the deadline: of the accounts it uses, else of its own server.
 async fn offered(upstream: &Upstream, app: &App) -> Result<Vec<Offer>, Error> {
@@ -98,7 +69,7 @@ impl Request<'_> {
                 .filter(|upstream| upstream.enabled)
         };
         let asked = enabled().map(|upstream| {
-            Box::pin(offered(upstream, self.app)) as Asked<'_, Result<Vec<Offer>, Error>>
+            Box::pin(offered(upstream, self.app)) as Running<'_, Result<Vec<Offer>, Error>>
         });
         let answers = together(asked.collect()).await;
         let mut data: Vec<String> = Vec::new();

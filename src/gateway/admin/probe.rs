@@ -2,7 +2,7 @@
 //! A protocol is tried with the body `{}`, which names no model and holds no message, so there is nothing that could be
 //! answered and charged; how it is refused tells whether the endpoint exists.
 
-use super::models::{Asked, DEADLINE, detailed, list, together};
+use super::models::{DEADLINE, detailed, list};
 use super::{Answer, Request, object};
 use crate::error::{Error, Kind};
 use crate::gateway::config::{Findings, Problem};
@@ -14,6 +14,7 @@ use crate::net::alarm::Alarm;
 use crate::net::buffer::Buffer;
 use crate::net::client::{self, Call};
 use crate::net::exchange::RequestBody;
+use crate::net::{Running, together};
 use crate::protocol::{ANTHROPIC_VERSION, Protocol};
 use crate::wire::head::Method;
 use serde_json::{Value, json};
@@ -226,7 +227,7 @@ impl Request<'_> {
                 timeout(DEADLINE, asked)
                     .await
                     .unwrap_or_else(|_| late(DEADLINE))
-            }) as Asked<'_, Result<Reply, Error>>
+            }) as Running<'_, Result<Reply, Error>>
         });
         let (models, tries) = both(models, together(tries.into())).await;
         let unreachable = models

@@ -31,9 +31,11 @@ pub const RECORDS_MAX: usize = 64;
 pub const SIDE_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of all records of the ring, and again of all records of running requests.
 pub const ALL_BYTES_MAX: usize = 4 << 20;
-/// Records for reuse on each thread, with the memory they own: musl's allocator maps and unmaps pages for each text of a stream.
-/// At most 1 MB.
-const SPARES_MAX: usize = 8;
+/// Records for reuse on each thread: requests that end in one turn leave as many behind as begin in the next.
+const SPARES_MAX: usize = 32;
+/// Bytes that the spare records of a thread own. They keep their memory, because musl's allocator maps and unmaps pages for
+/// each text of a stream.
+const SPARE_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a request's target that are kept.
 const TARGET_BYTES_MAX: usize = 2048;
 /// Bytes of an error's sentence that are kept.
@@ -43,7 +45,29 @@ const ERROR_BYTES_MAX: usize = 2048;
 static OPEN_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static SPARES: RefCell<Vec<Arc<Record>>> = const { RefCell::new(Vec::new()) };
+    static SPARES: RefCell<Spares> = const { RefCell::new(Spares { records: Vec::new(), bytes: 0 }) };
+}
+
+/// Records without content, and what they own together.
+struct Spares {
+    records: Vec<Arc<Record>>,
+    bytes: usize,
+}
+
+impl Spares {
+    fn take(&mut self) -> Option<Arc<Record>> {
+        let record = self.records.pop()?;
+        self.bytes -= record.capacity();
+        Some(record)
+    }
+
+    fn put(&mut self, record: Arc<Record>) {
+        let bytes = record.capacity();
+        if self.records.len() < SPARES_MAX && self.bytes + bytes <= SPARE_BYTES_MAX {
+            self.bytes += bytes;
+            self.records.push(record);
+        }
+    }
 }
 
 /// Whose bytes, on which way.
@@ -195,7 +219,7 @@ pub struct Beginning<'a> {
 impl Record {
     /// A record of a request that begins now.
     pub fn begin(begin: &Beginning<'_>) -> Arc<Record> {
-        let spare = SPARES.with_borrow_mut(Vec::pop);
+        let spare = SPARES.with_borrow_mut(Spares::take);
         let mut own = spare.unwrap_or_else(|| Arc::new(Record::empty()));
         if let Some(record) = Arc::get_mut(&mut own) {
             record.open(begin);
@@ -314,12 +338,7 @@ impl Record {
         (record.snapshot, record.route, record.client_key) = (None, None, None);
         (record.upstream_status, record.streams, record.end) = (0, false, End::default());
         // try_with: the thread may be ending.
-        let _ = SPARES.try_with(|spares| {
-            let mut spares = spares.borrow_mut();
-            if spares.len() < SPARES_MAX {
-                spares.push(fallen);
-            }
-        });
+        let _ = SPARES.try_with(|spares| spares.borrow_mut().put(fallen));
     }
 
     /// It is no longer that of a running request.

@@ -36,6 +36,11 @@ impl Exchange {
             self.out.extend(b"HTTP/1.1 100 Continue\r\n\r\n");
             self.flush().await.map_err(|Gone| left())?;
         }
+        if self.decoder.length_left() == Some(self.unread.len() as u64) {
+            // All of it came with the head, and nothing else: it stays where it is.
+            bytes = std::mem::take(&mut self.unread);
+            let _ = self.decoder.step(bytes.data(), false); // within the length, so it is data
+        }
         loop {
             while !self.unread.is_empty() && !self.decoder.is_done() {
                 let (used, step) = self

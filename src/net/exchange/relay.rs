@@ -24,7 +24,6 @@ impl Exchange {
     ) -> Result<(), Broken> {
         let idle = body.idle();
         loop {
-            self.alarm.set(idle);
             let last = {
                 let Exchange {
                     stream,
@@ -38,6 +37,7 @@ impl Exchange {
                 let mut gone = pin!(gone(stream));
                 let received_at = self.received_at;
                 let first_byte_after = &mut self.first_byte_after;
+                let mut waits = false;
                 poll_fn(|cx| {
                     let piece = body.poll_piece(cx, |mut piece| {
                         tap(piece.data());
@@ -61,6 +61,10 @@ impl Exchange {
                     }
                     if let Poll::Ready(piece) = piece {
                         return Poll::Ready(piece.map_err(Broken::Upstream));
+                    }
+                    if !waits {
+                        waits = true;
+                        alarm.set(idle); // not before: a body that is there already needs no alarm
                     }
                     if gone.as_mut().poll(cx).is_ready() {
                         *broken = true;

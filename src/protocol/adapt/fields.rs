@@ -2,7 +2,7 @@
 
 use super::{refuse, wrong};
 use crate::error::Error;
-use crate::protocol::caps::{ReasoningStyle, Sampling};
+use crate::protocol::caps::{ReasoningStyle, Sampling, Vendor};
 use crate::protocol::effort::{self, Effort};
 use crate::protocol::neutral::{Named, Request, Tool, ToolKind};
 use crate::protocol::text::Text;
@@ -99,15 +99,15 @@ pub(super) fn stops(request: &mut Request<'_>, to: Protocol, caps: &Caps) -> Vec
         .collect()
 }
 
-/// The output limit, within what the model takes.
+/// The output limit, within what the model takes. Answers the one that was asked for, if it had to be raised.
 pub(super) fn limit(
     request: &mut Request<'_>,
     to: Protocol,
     caps: &Caps,
     warnings: &mut Warnings,
-) -> Result<(), Error> {
+) -> Result<Option<u64>, Error> {
     let Some(Named { field, value }) = request.limit else {
-        return Ok(());
+        return Ok(None);
     };
     if value == 0 {
         return Err(if request.from == Protocol::Messages {
@@ -132,7 +132,13 @@ pub(super) fn limit(
         field,
         value: limit.max(least),
     });
-    Ok(())
+    Ok((limit < least).then_some(limit))
+}
+
+fn lose(field: &mut Option<Raw<'_>>, name: &str, warnings: &mut Warnings) {
+    if field.take().is_some() {
+        warnings.add(name, "unsupported");
+    }
 }
 
 /// Temperature and its companions.
@@ -142,22 +148,24 @@ pub(super) fn sampling(
     caps: &Caps,
     warnings: &mut Warnings,
 ) {
-    let mut drop = |field: &mut Option<Raw<'_>>, name: &str| {
-        if field.take().is_some() {
-            warnings.add(name, "unsupported");
-        }
-    };
     let takes_top_k = match to {
         Protocol::Chat => caps.top_k,
         Protocol::Responses => false,
         Protocol::Messages => caps.top_k && caps.sampling == Sampling::Full,
     };
     if !takes_top_k {
-        drop(&mut request.top_k, "top_k");
+        lose(&mut request.top_k, "top_k", warnings);
     }
     if caps.sampling == Sampling::None {
-        drop(&mut request.temperature, "temperature");
-        drop(&mut request.top_p, "top_p");
+        lose(&mut request.temperature, "temperature", warnings);
+        lose(&mut request.top_p, "top_p", warnings);
+    }
+    let over_one = |temperature: Option<Raw<'_>>| temperature?.as_f64().filter(|&t| t > 1.0);
+    if (to == Protocol::Messages || caps.vendor == Vendor::Kimi)
+        && over_one(request.temperature).is_some()
+    {
+        warnings.add("temperature", "clamped");
+        request.temperature = Raw::parse("1").ok();
     }
     if to != Protocol::Messages {
         return;
@@ -167,17 +175,9 @@ pub(super) fn sampling(
             .is_some_and(|effort| effort != Effort::None);
     if thinks && request.temperature.is_some_and(|t| t.as_f64() != Some(1.0)) {
         // With a budget of thinking only temperature 1 is taken.
-        drop(&mut request.temperature, "temperature");
+        lose(&mut request.temperature, "temperature", warnings);
     }
     if caps.sampling == Sampling::NoTopPWithTemp && request.temperature.is_some() {
-        drop(&mut request.top_p, "top_p");
-    }
-    if request
-        .temperature
-        .and_then(Raw::as_f64)
-        .is_some_and(|t| t > 1.0)
-    {
-        warnings.add("temperature", "clamped");
-        request.temperature = Raw::parse("1").ok();
+        lose(&mut request.top_p, "top_p", warnings);
     }
 }

@@ -1,13 +1,32 @@
 //! The shape of the answer, where the target promises less than was asked (protocols.md 5.9).
 
+use super::reasoning::switch_off;
 use super::refuse;
 use crate::error::Error;
-use crate::protocol::caps::JsonSchema;
+use crate::protocol::caps::{JsonSchema, Vendor};
+use crate::protocol::effort::{self, Effort};
 use crate::protocol::neutral::{Format, Request, System};
 use crate::protocol::text::Text;
 use crate::protocol::{Caps, Protocol, Warnings, schema};
 
 pub(super) fn adapt(
+    request: &mut Request<'_>,
+    to: Protocol,
+    caps: &Caps,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    shape(request, to, caps, warnings)?;
+    // Qwen takes no shape while it thinks (protocols.md 10.1): the shape is a contract, the thinking is not.
+    let shaped = !matches!(request.format, Format::Text);
+    let asked = effort::asked(request.effort, request.thinking);
+    let thinks = asked.map_or(request.thinking.is_some(), |effort| effort != Effort::None);
+    if caps.vendor == Vendor::Qwen && to == Protocol::Chat && shaped && thinks {
+        switch_off(request, warnings);
+    }
+    Ok(())
+}
+
+fn shape(
     request: &mut Request<'_>,
     to: Protocol,
     caps: &Caps,

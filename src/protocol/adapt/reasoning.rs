@@ -1,4 +1,4 @@
-//! Which thoughts of earlier turns may travel (protocols.md 5.6): a proof only to who made it, a text only to who takes raw
+//! Which thoughts of earlier turns may travel (protocols.md 5.6, 10.2): a proof only to who made it, a text only to who takes raw
 //! thoughts, and to Claude never a chain of thoughts with a gap in it.
 
 use super::TURNED_OFF;
@@ -14,9 +14,15 @@ pub(super) fn adapt(
     _warnings: &mut Warnings,
 ) {
     let caps = target.caps;
-    let takes_text = to == Protocol::Chat
-        && caps.reasoning_field_in != ReasoningField::None
-        && caps.reasoning_echo != Echo::Forbidden;
+    let takes_text = match to {
+        Protocol::Chat => {
+            caps.reasoning_field_in != ReasoningField::None
+                && caps.reasoning_echo != Echo::Forbidden
+        }
+        Protocol::Responses => false,
+        // DeepSeek and its like sign nothing, and want their thoughts back all the same.
+        Protocol::Messages => caps.reasoning_echo == Echo::Required,
+    };
     // Each thought of Claude's is bound to those before it: only the front may go (case 51).
     let mut lost = 0;
     let mut count = 0;
@@ -39,6 +45,9 @@ pub(super) fn adapt(
             };
             seen += 1;
             match to {
+                Protocol::Messages if takes_text => {
+                    reasoning.proof.is_some() || !reasoning.text.is_empty()
+                }
                 Protocol::Messages => seen > lost,
                 Protocol::Responses => reasoning.proof.is_some(),
                 Protocol::Chat => {

@@ -1,7 +1,7 @@
 //! Tools, and the choice among them, as the target knows them (protocols.md 5.5, 5.7, 5.8).
 
 use super::reasoning::switch_off;
-use super::{builtin, refuse};
+use super::{builtin, refuse, wrong};
 use crate::error::Error;
 use crate::protocol::caps::{ForcedTool, ReasoningStyle};
 use crate::protocol::context::{ToolEntry, Tools};
@@ -45,13 +45,15 @@ pub(super) fn adapt(
             request.tools.push(tool);
         }
     }
-    if request.tools.is_empty() && !pass.dropped.is_empty() {
+    // Where nothing may be called an offer that is not made changes nothing.
+    let may_call = !matches!(request.choice, Some(Choice::Never));
+    if request.tools.is_empty() && !pass.dropped.is_empty() && may_call {
         return Err(refuse(
             format!("tools.{}", pass.dropped[0]),
             "the upstream does not have the only tool that was offered",
         ));
     }
-    search_limit(request, warnings);
+    search_limit(request, to, warnings);
     pass.choice(request, warnings)?;
     for turn in &mut request.turns {
         for part in &mut turn.parts {
@@ -63,15 +65,26 @@ pub(super) fn adapt(
     Ok(pass.entries)
 }
 
-/// `max_tool_calls` counts hosted tools only.
-fn search_limit(request: &mut Request<'_>, warnings: &mut Warnings) {
-    let Some(most) = request.hosted_calls_max.take() else {
-        return;
-    };
+/// How often a search may be made: `max_tool_calls` of Responses counts all hosted tools, `max_uses` of Messages one, and Chat
+/// has no word for it.
+fn search_limit(request: &mut Request<'_>, to: Protocol, warnings: &mut Warnings) {
+    let most = request.hosted_calls_max.take();
+    let alone = request.mcp_servers.is_none();
     for tool in &mut request.tools {
         match &mut tool.kind {
-            ToolKind::WebSearch(search) => search.uses_max = Some(most),
-            ToolKind::Mcp(_) => warnings.add("max_tool_calls", "unsupported"),
+            ToolKind::WebSearch(search) => match (to, most, search.uses_max) {
+                (Protocol::Messages, Some(most), _) => search.uses_max = Some(most),
+                (Protocol::Chat, Some(_), _) => warnings.add("max_tool_calls", "unsupported"),
+                (Protocol::Responses, _, Some(uses)) if alone => {
+                    request.hosted_calls_max = Some(uses);
+                }
+                (Protocol::Chat | Protocol::Responses, _, Some(_)) => {
+                    let shown = tool.name.decode();
+                    warnings.add(format!("tools.{shown}.max_uses"), "unsupported");
+                }
+                _ => {}
+            },
+            ToolKind::Mcp(_) if most.is_some() => warnings.add("max_tool_calls", "unsupported"),
             _ => {}
         }
     }
@@ -107,13 +120,25 @@ impl Pass<'_> {
             ToolKind::Function { .. } | ToolKind::Custom { .. } | ToolKind::Builtin(_) => {}
             ToolKind::WebSearch(search) => {
                 let known = self.to == Protocol::Responses || self.caps.web_search;
-                if known && self.to != Protocol::Messages && search.blocked_domains.is_some() {
-                    warnings.add(format!("tools.{shown}.blocked_domains"), "unsupported");
+                if !known {
+                    return self.drop(shown, warnings);
                 }
-                if known {
-                    return Ok(Some(tool));
-                }
-                return self.drop(shown, warnings);
+                let mut lost = |name: &str, is_lost: bool| {
+                    if is_lost {
+                        warnings.add(format!("tools.{shown}.{name}"), "unsupported");
+                    }
+                };
+                let (allowed, blocked) = (search.allowed_domains, search.blocked_domains);
+                lost(
+                    "allowed_domains",
+                    allowed.is_some() && self.to == Protocol::Chat,
+                );
+                lost(
+                    "blocked_domains",
+                    blocked.is_some() && self.to != Protocol::Messages,
+                );
+                lost("external_web_access", search.from_cache);
+                return Ok(Some(tool));
             }
             ToolKind::Mcp(_) => {
                 if self.to == Protocol::Messages && self.caps.mcp {
@@ -123,6 +148,10 @@ impl Pass<'_> {
                     format!("tools.{shown}"),
                     "the upstream reaches no MCP servers",
                 ));
+            }
+            // Every tool is offered at once: there is nothing left to search for, and nothing is lost.
+            ToolKind::Hosted { harmless: true } if shown.starts_with("tool_search") => {
+                return Ok(None);
             }
             ToolKind::Hosted { harmless: true } => return self.drop(shown, warnings),
             ToolKind::Hosted { harmless: false } => {
@@ -243,14 +272,15 @@ impl Pass<'_> {
             request.parallel = None;
             return Ok(());
         }
-        if request.parallel == Some(false) && !self.caps.parallel_flag && self.to == Protocol::Chat
-        {
-            let field = match request.from {
-                Protocol::Messages => "tool_choice.disable_parallel_tool_use",
-                _ => "parallel_tool_calls",
-            };
-            warnings.add(field, "unsupported");
-            request.parallel = None;
+        if self.to == Protocol::Chat && !self.caps.parallel_flag {
+            // Said or not, such a server may make several calls; to some the field itself is an error.
+            if request.parallel.take() == Some(false) {
+                let field = match request.from {
+                    Protocol::Messages => "tool_choice.disable_parallel_tool_use",
+                    _ => "parallel_tool_calls",
+                };
+                warnings.add(field, "unsupported");
+            }
         }
         let Some(mut choice) = request.choice.take() else {
             return Ok(());
@@ -274,16 +304,28 @@ impl Pass<'_> {
                     ));
                 }
                 self.rename(name);
-                let search = request.tools.iter().any(|tool| {
-                    matches!(tool.kind, ToolKind::WebSearch(_)) && tool.name.is(&plain)
-                });
-                if search && self.to == Protocol::Responses {
-                    choice = Choice::Hosted(Text::constant("web_search"));
+                let meant = request.tools.iter().find(|tool| tool.name == name.name);
+                match meant.map(|tool| &tool.kind) {
+                    None => {
+                        let reason = format!("{plain:?} is none of the tools that are offered");
+                        return Err(wrong("tool_choice", reason));
+                    }
+                    Some(ToolKind::WebSearch(_)) => {
+                        choice = self.hosted(&Text::constant("web_search"), request)?;
+                    }
+                    Some(_) => {}
                 }
             }
             Choice::Hosted(kind) => choice = self.hosted(kind, request)?,
             Choice::Among { required, tools } => {
                 tools.iter_mut().for_each(|name| self.rename(name));
+                tools.retain(|name| request.tools.iter().any(|tool| tool.name == name.name));
+                if tools.is_empty() && *required {
+                    return Err(refuse(
+                        "tool_choice",
+                        "the upstream has none of the tools of which one must be called",
+                    ));
+                }
                 if self.to == Protocol::Messages || (self.to == Protocol::Chat && !self.caps.labels)
                 {
                     request
@@ -299,6 +341,8 @@ impl Pass<'_> {
                     } else {
                         Choice::Auto
                     };
+                } else if tools.is_empty() {
+                    choice = Choice::Never;
                 }
             }
         }
@@ -326,6 +370,13 @@ impl Pass<'_> {
         if let (Some(tool), true) = (search, word.starts_with("web_search")) {
             return Ok(match self.to {
                 Protocol::Responses => Choice::Hosted(Text::constant("web_search")),
+                // `web_search_options` has no counterpart in `tool_choice`; alone, it makes such models search.
+                Protocol::Chat if request.tools.len() > 1 => {
+                    return Err(refuse(
+                        "tool_choice",
+                        "the upstream cannot be made to search the web",
+                    ));
+                }
                 _ => Choice::Named(ToolName {
                     name: tool.name.clone().into_owned(),
                     namespace: None,

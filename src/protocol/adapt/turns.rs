@@ -1,7 +1,7 @@
 //! The conversation put in the order every vendor demands (protocols.md 5.1, 5.2, 5.4): results directly behind their calls, no
 //! empty parts, no two turns of one role, system texts only where they may stand. Moving a result changes no meaning.
 
-use super::{refuse, wrong};
+use super::{document_text, refuse, wrong};
 use crate::error::Error;
 use crate::protocol::caps::Prefill;
 use crate::protocol::ids;
@@ -25,6 +25,10 @@ pub(super) fn adapt(
     {
         request.system.remove(0);
     }
+    if to == Protocol::Chat && !caps.files {
+        let parts = request.turns.iter_mut().flat_map(|turn| &mut turn.parts);
+        parts.for_each(text_of_file);
+    }
     let blank_goes = to == Protocol::Messages;
     request
         .system
@@ -45,6 +49,20 @@ pub(super) fn adapt(
         }
     }
     Ok(())
+}
+
+/// A text file for a server that takes no files: its text, as a plain-text document of Messages is told.
+fn text_of_file(part: &mut Part<'_>) {
+    match part {
+        Part::File(file) => {
+            if let Some(text) = file.text() {
+                let (text, cache) = (document_text(file.name.as_ref(), &text), file.cache);
+                *part = Part::Text(TextPart { text, cache });
+            }
+        }
+        Part::Result(result) => result.parts.iter_mut().for_each(text_of_file),
+        _ => {}
+    }
 }
 
 fn is_nothing(text: &Text<'_>, blank_goes: bool) -> bool {

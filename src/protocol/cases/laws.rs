@@ -8,8 +8,7 @@ use crate::protocol::neutral::{
     Block, CallKind, Event, Finish, Open, Opened, Owner, Piece, Proof, Reason, Reply, Start, Usage,
 };
 use crate::protocol::pipe::each_stream_event;
-use crate::protocol::testing::convert_response;
-use crate::protocol::testing::{cx, made, transcript};
+use crate::protocol::testing::{check_grammar, convert_response, cx, made, transcript};
 use crate::protocol::text::Text;
 use crate::protocol::twins::Writer;
 use crate::protocol::{Protocol, Translator, Warnings, carrier, replay};
@@ -374,6 +373,7 @@ fn check_cuts(from: Protocol, to: Protocol, stream: &[u8], step: usize) {
     for at in (0..stream.len()).step_by(step) {
         let (out, result) = translated(from, to, &stream[..at]);
         if last.0 != out {
+            check_grammar(to, &out, result.is_ok());
             last.1 = shape(&out); // most bytes change nothing
             last.0 = out;
         }

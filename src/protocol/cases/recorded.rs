@@ -5,7 +5,7 @@ use crate::protocol::testing::convert_response;
 use crate::protocol::testing::{
     chat_lines, chat_stream, check_stream, cx, delta, finish, made, messages_steps,
 };
-use crate::protocol::{Warnings, answer_of, of_answer};
+use crate::protocol::{Collector, Warnings, answer_of, of_answer, replay};
 
 fn call(rest: &str) -> String {
     delta(&format!(r#"{{"tool_calls":[{{"index":0,{rest}}}]}}"#))
@@ -133,4 +133,73 @@ fn the_status_of_an_unknown_model_is_the_upstreams() {
     assert_eq!(answer.status, 400);
     assert!(String::from_utf8_lossy(&answer.body).contains(r#""code":"model_not_found""#));
     assert_eq!(answer_of(Messages, 404, &error, "req").status, 404);
+}
+
+/// Servers that print JSON over several lines, in whole bodies or in events of several `data` lines.
+#[test]
+fn odds_on_several_lines_are_told_on_one() {
+    let whole = "{\"id\":\"r\",\"status\":\"completed\",\"output\":[{\"type\":\"message\",\"content\":[{\"type\":\"output_text\",\"text\":\"a\",\"logprobs\":[{\"token\":\"a\",\n\"logprob\":-1}]}]}]}";
+    let mut warnings = Warnings::default();
+    let context = cx(Chat, Responses);
+    let told = replay(
+        Responses,
+        Chat,
+        &context,
+        &made(),
+        whole.as_bytes(),
+        &mut warnings,
+    );
+    let told = String::from_utf8(told.unwrap()).unwrap();
+    let odds = r#""logprobs":{"content":[{"token":"a", "logprob":-1}],"refusal":null}"#;
+    assert!(told.contains(odds), "{told}");
+    let stream = "data: {\"type\":\"response.created\",\"response\":{\"id\":\"r\"}}\n\n\
+data: {\"type\":\"response.output_text.delta\",\"item_id\":\"i\",\"output_index\":0,\"content_index\":0,\"delta\":\"a\",\"logprobs\":[{\"token\":\"a\",\ndata: \"logprob\":-1}]}\n\n\
+data: {\"type\":\"response.completed\",\"response\":{\"id\":\"r\",\"status\":\"completed\",\"output\":[]}}\n\n";
+    let outcome = check_stream(Responses, Chat, &context, stream);
+    assert!(outcome.out.contains(odds), "{}", outcome.out);
+}
+
+#[test]
+fn odds_that_are_lists_of_lists_stay_json() {
+    let stream = chat_stream(&[
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"a"},"logprobs":{"content":[[1],[2]]}}]}"#,
+        &finish("stop"),
+    ]);
+    let mut collector = Collector::new(Chat, Responses, cx(Responses, Chat), made());
+    collector.feed(stream.as_bytes()).unwrap();
+    let whole = collector.finish(&mut Warnings::default()).unwrap();
+    let whole: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    let odds = &whole["output"][0]["content"][0]["logprobs"];
+    assert_eq!(*odds, serde_json::json!([[1], [2]]));
+}
+/// A call that has no arguments yet may still be at the limit, so the text after it is held; here to the very end.
+#[test]
+fn a_stop_in_text_that_was_held_back_ends_the_answer() {
+    let stream = "data: {\"type\":\"message_start\",\"message\":{\"id\":\"m\"}}\n\n\
+data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{}}}\n\n\
+data: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\"a END b\"}}\n\n\
+data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n";
+    let mut context = cx(Chat, Messages);
+    context.stops = vec!["END".to_owned()];
+    let outcome = check_stream(Messages, Chat, &context, stream);
+    assert_eq!(outcome.error, None, "{}", outcome.out);
+    let lines = chat_lines(&outcome.out);
+    let expected = [r#"{"content":"a "}"#, "finish tool_calls"];
+    assert_eq!(lines[3..5], expected);
+    let mut collector = Collector::new(Messages, Chat, context, made());
+    collector.feed(stream.as_bytes()).unwrap();
+    let whole = collector.finish(&mut Warnings::default()).unwrap();
+    assert!(String::from_utf8_lossy(&whole).contains(r#""content":"a ""#));
+}
+
+/// After a stop the upstream is not heard any more, not even in the same event.
+#[test]
+fn an_error_beside_a_stop_comes_too_late() {
+    let last =
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"a END"},"finish_reason":"error"}]}"#;
+    let mut context = cx(Messages, Chat);
+    context.stops = vec!["END".to_owned()];
+    let outcome = check_stream(Chat, Messages, &context, chat_stream(&[last]));
+    assert_eq!(outcome.error, None, "{}", outcome.out);
+    assert_eq!(messages_steps(&outcome.out)[2], "a ");
 }

@@ -1,9 +1,11 @@
 //! Whole answers in Chat Completions (protocols.md 1.3, 7).
 
+use super::details::Details;
 use super::stream::finish::{self, End};
 use super::usage;
 use crate::error::{Blame, Error, Kind};
 use crate::protocol::adapt::wrong;
+use crate::protocol::caps::ReasoningField;
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{
     Annotation, Block, CallKind, Finish, Opened, Owner, Proof, Reason, Reply, Start,
@@ -11,7 +13,7 @@ use crate::protocol::neutral::{
 use crate::protocol::render::{Elements, Members};
 use crate::protocol::text::Text;
 use crate::protocol::{Made, Protocol, Warnings, carrier, in_stream, says_error, take};
-use crate::wire::json::{JsonKind, Object, Raw};
+use crate::wire::json::{self, JsonKind, Object, Raw};
 
 /// Reads the answer of a Chat upstream.
 ///
@@ -40,12 +42,15 @@ pub fn read<'a>(
         None => return Err(bad("the upstream's answer has no message")),
     };
     let mut blocks = Vec::new();
-    thoughts(&mut message, &mut blocks)?;
+    thoughts(&mut message, cx, &mut blocks)?;
     let logprobs = match take::object(&mut choice, "logprobs").map_err(upstream)? {
         Some(mut odds) => take::array(&mut odds, "content").map_err(upstream)?,
         None => None,
     };
-    let logprobs: Vec<&str> = logprobs.into_iter().flatten().map(Raw::text).collect();
+    // They are pasted into the client's answer, so here they are judged to the last leaf.
+    let sound = |raw: &&str| json::validate(raw.as_bytes()).is_ok();
+    let logprobs = logprobs.into_iter().flatten().map(Raw::text);
+    let logprobs: Vec<&str> = logprobs.filter(sound).collect();
     content(&mut message, logprobs.join(","), &mut blocks, cx)?;
     if let Some(text) = text(&mut message, "refusal")? {
         blocks.push(Block::Refusal(text));
@@ -80,7 +85,10 @@ pub fn read<'a>(
         start: Start {
             id: body.get("id").and_then(Text::of),
             model: body.get("model").and_then(Text::of),
-            created: body.get("created").and_then(Raw::as_u64),
+            created: body
+                .get("created")
+                .and_then(Raw::as_u64)
+                .filter(|&at| at > 0),
             tier: body.get("service_tier").and_then(Text::of),
         },
         blocks,
@@ -115,17 +123,29 @@ fn text<'a>(object: &mut Object<'a>, key: &str) -> Result<Option<Text<'a>>, Erro
     Ok(found.transpose()?.filter(|text| !text.is_empty()))
 }
 
-fn thoughts<'a>(message: &mut Object<'a>, blocks: &mut Vec<Block<'a>>) -> Result<(), Error> {
+fn thoughts<'a>(
+    message: &mut Object<'a>,
+    cx: &Context,
+    blocks: &mut Vec<Block<'a>>,
+) -> Result<(), Error> {
     let content = text(message, "reasoning_content")?;
     let reasoning = text(message, "reasoning")?;
-    let details =
-        take::raw(message, "reasoning_details").or_else(|| take::raw(message, "reasoning_content"));
+    let details = take::raw(message, "reasoning_details");
+    let proof = details
+        .filter(|_| cx.caps.reasoning_field_in == ReasoningField::Details)
+        .and_then(|raw| {
+            let mut entries = Details::default();
+            entries.add(raw);
+            entries.take()
+        });
+    let proof = proof.map(|value| Proof::native(Owner::Chat, value));
+    let details = details.or_else(|| take::raw(message, "reasoning_content"));
     let text = match content.or(reasoning) {
         Some(text) => text,
         None => details.map(joined).unwrap_or_default(),
     };
-    if !text.is_empty() {
-        blocks.push(Block::Reasoning { text, proof: None });
+    if !text.is_empty() || proof.is_some() {
+        blocks.push(Block::Reasoning { text, proof });
     }
     Ok(())
 }
@@ -433,9 +453,6 @@ fn message(reply: &Reply<'_>, cx: &Context, m: &mut Members<'_>) {
             }
             Block::Call { .. } | Block::Hosted(_) => {}
         }
-    }
-    if content.is_empty() && refusal.is_empty() {
-        refusal.push(&reply.finish.explanation.clone().unwrap_or_default());
     }
     if content.is_empty() && (!refusal.is_empty() || reply.calls()) {
         m.null("content");

@@ -29,7 +29,7 @@ type Row = (
 
 #[test]
 fn case_59_every_row_of_the_error_table_in_three_dialects() {
-    let rows: [Row; 13] = [
+    let rows: [Row; 14] = [
         (
             400,
             r#"{"error":{"message":"bad","type":"invalid_request_error"}}"#,
@@ -63,6 +63,12 @@ fn case_59_every_row_of_the_error_table_in_three_dialects() {
             r#"{"error":"no"}"#,
             (403, "authentication_error", Some("upstream_auth")),
             (403, "authentication_error"),
+        ),
+        (
+            403,
+            r#"{"error":{"code":403,"message":"this model requires moderation, your input was flagged"}}"#,
+            (403, "permission_error", None),
+            (403, "permission_error"),
         ),
         (
             413,

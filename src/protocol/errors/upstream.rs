@@ -28,8 +28,13 @@ pub fn of_answer(status: u16, body: &[u8], upstream_name: &str) -> Error {
         _ => cut(text.trim()).to_owned(),
     };
     let kind = kind(status, &said, &message);
-    let message = match status {
-        401 | 403 => format!("upstream {upstream_name:?} refused the gateway's key: {message}"),
+    let message = match (status, kind) {
+        (_, Kind::Forbidden) => {
+            format!("upstream {upstream_name:?} refused the request: {message}")
+        }
+        (401 | 403, _) => {
+            format!("upstream {upstream_name:?} refused the gateway's key: {message}")
+        }
         _ => message,
     };
     Error::upstream(kind, message)
@@ -215,6 +220,19 @@ fn kind(status: u16, said: &Said<'_>, message: &str) -> Kind {
     }
     if named(&["model_not_found"]) || (status == 404 && lower.contains("model")) {
         return Kind::ModelNotFound;
+    }
+    // A 403 is mostly about the key; a policy says what the request was refused for (OpenRouter's moderation, a region).
+    let policy = [
+        "moderation",
+        "flagged",
+        "policy",
+        "policies",
+        "territory",
+        "region",
+        "safety",
+    ];
+    if status == 403 && says(&policy) {
+        return Kind::Forbidden;
     }
     match status {
         0 => Kind::BadReply,

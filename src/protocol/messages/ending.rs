@@ -8,16 +8,8 @@ use crate::protocol::render::Members;
 use crate::protocol::text::Text;
 use crate::wire::json::Object;
 
-/// What an upstream says of the end.
-pub(super) struct Ending<'a> {
-    /// It.
-    pub(super) finish: Finish<'a>,
-    /// A word nobody documents, taken for a plain end.
-    pub(super) unknown: bool,
-}
-
 /// Reads `stop_reason` and its companions. None: it is absent, `null` or empty, so the answer is not known to be complete.
-pub(super) fn read<'a>(object: &Object<'a>) -> Result<Option<Ending<'a>>, Error> {
+pub(super) fn read<'a>(object: &Object<'a>) -> Result<Option<Finish<'a>>, Error> {
     let word = object.get("stop_reason").and_then(|word| word.as_str());
     let Some(word) = word.filter(|word| !word.is_empty()) else {
         return Ok(None);
@@ -38,12 +30,10 @@ pub(super) fn read<'a>(object: &Object<'a>) -> Result<Option<Ending<'a>>, Error>
     let details = object
         .get("stop_details")
         .and_then(|details| details.as_object().ok());
-    Ok(Some(Ending {
-        finish: Finish {
-            reason: reason.unwrap_or(Reason::Done),
-            stop: text_at(object, "stop_sequence").filter(|_| word == "stop_sequence"),
-            explanation: details.and_then(|details| text_at(&details, "explanation")),
-        },
+    Ok(Some(Finish {
+        reason: reason.unwrap_or(Reason::Done),
+        stop: text_at(object, "stop_sequence").filter(|_| word == "stop_sequence"),
+        explanation: details.and_then(|details| text_at(&details, "explanation")),
         unknown: reason.is_none(),
     }))
 }
@@ -82,7 +72,7 @@ mod tests {
 
     fn read_word(json: &str) -> Result<Option<(Reason, bool)>, Error> {
         let object = Object::parse(json.as_bytes()).unwrap();
-        Ok(read(&object)?.map(|ending| (ending.finish.reason, ending.unknown)))
+        Ok(read(&object)?.map(|finish| (finish.reason, finish.unknown)))
     }
 
     #[test]

@@ -29,12 +29,9 @@ pub fn read<'a>(
     let Some(content) = take::raw(&mut body, "content") else {
         return Err(no_answer("content"));
     };
-    let Some(ending) = ending::read(&body)? else {
+    let Some(finish) = ending::read(&body)? else {
         return Err(no_answer("stop_reason"));
     };
-    if ending.unknown {
-        warnings.add("stop_reason", "unknown");
-    }
     let mut counts = Counts::default();
     let usage = take::raw(&mut body, "usage");
     if let Some(usage) = usage {
@@ -62,7 +59,7 @@ pub fn read<'a>(
         },
         blocks,
         usage: counts.totals(),
-        finish: ending.finish,
+        finish,
     })
 }
 

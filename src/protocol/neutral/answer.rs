@@ -151,6 +151,14 @@ pub struct Annotation<'a> {
 }
 
 impl Annotation<'_> {
+    /// Bytes of its texts.
+    pub fn bytes(&self) -> usize {
+        let optional = [&self.title, &self.cited].into_iter().flatten();
+        optional.fold(self.url.as_escaped().len(), |sum, text| {
+            sum + text.as_escaped().len()
+        })
+    }
+
     /// The same, owning its bytes.
     pub fn into_owned(self) -> Annotation<'static> {
         Annotation {
@@ -214,6 +222,8 @@ pub struct Finish<'a> {
     pub stop: Option<Text<'a>>,
     /// Why it was refused, in words.
     pub explanation: Option<Text<'a>>,
+    /// The upstream said why in a word nobody documents; it is taken for [`Reason::Done`].
+    pub unknown: bool,
 }
 
 impl Finish<'_> {
@@ -223,6 +233,7 @@ impl Finish<'_> {
             reason,
             stop: None,
             explanation: None,
+            unknown: false,
         }
     }
 
@@ -232,6 +243,7 @@ impl Finish<'_> {
             reason: self.reason,
             stop: self.stop.map(Text::into_owned),
             explanation: self.explanation.map(Text::into_owned),
+            unknown: self.unknown,
         }
     }
 }

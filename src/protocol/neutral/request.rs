@@ -6,6 +6,7 @@ use crate::protocol::Protocol;
 use crate::protocol::effort::{Effort, Thinking};
 use crate::protocol::text::Text;
 use crate::wire::json::Raw;
+use crate::wire::text::base64_decode;
 use std::borrow::Cow;
 
 /// A value with the name its field has in the client's protocol: warnings and refusals must use the client's words.
@@ -84,7 +85,7 @@ pub struct Request<'a> {
     pub moderation: Option<Raw<'a>>,
     /// Whether `moderation` asks to block.
     pub moderation_blocks: bool,
-    /// Responses `max_tool_calls`.
+    /// Responses `max_tool_calls`. After `adapt`: what a Responses upstream is told.
     pub hosted_calls_max: Option<u64>,
     /// Chat `web_search_options` (an explicit wish, unlike an offered tool, so it cannot be dropped).
     pub web_search_wanted: Option<WebSearch<'a>>,
@@ -276,6 +277,17 @@ impl<'a> Part<'a> {
     pub fn text(text: Text<'a>) -> Part<'a> {
         Part::Text(TextPart { text, cache: None })
     }
+
+    /// Where its cache mark stands, if it can have one.
+    pub fn cache(&mut self) -> Option<&mut Option<Cache>> {
+        match self {
+            Part::Text(TextPart { cache, .. })
+            | Part::Image(Image { cache, .. })
+            | Part::File(File { cache, .. })
+            | Part::Result(ToolResult { cache, .. }) => Some(cache),
+            _ => None,
+        }
+    }
 }
 
 /// Where the bytes of a picture or document are. File ids belong to one vendor's account: readers refuse them.
@@ -311,6 +323,34 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Names of files that hold text, by their ends.
+const TEXT_NAMES: [&str; 24] = [
+    "txt", "md", "csv", "tsv", "html", "htm", "xml", "yaml", "yml", "toml", "ini", "log", "rs",
+    "py", "js", "ts", "c", "h", "cpp", "go", "java", "rb", "sh", "sql",
+];
+
+impl<'a> Source<'a> {
+    /// The data of a file: a `data:` URL, or bare base64, whose type only the file's name can tell. Without a name that says
+    /// otherwise it is taken for a PDF, as OpenAI does. None: a `data:` URL that is not base64.
+    pub fn of_file(data: Text<'a>, name: Option<&Text<'_>>) -> Option<Source<'a>> {
+        if data.as_escaped().starts_with("data:") {
+            return Source::of_url(data);
+        }
+        let name = name.map(Text::decode).unwrap_or_default();
+        let end = name.rsplit_once('.').map_or("", |(_, end)| end);
+        let media_type = match end.to_ascii_lowercase().as_str() {
+            "pdf" | "" => "application/pdf",
+            "json" => "application/json",
+            end if TEXT_NAMES.contains(&end) => "text/plain",
+            _ => "application/octet-stream",
+        };
+        Some(Source::Data {
+            media_type: Text::constant(media_type),
+            data,
+        })
+    }
+}
+
 /// A picture.
 #[derive(Clone, Debug)]
 pub struct Image<'a> {
@@ -331,6 +371,27 @@ pub struct File<'a> {
     pub name: Option<Text<'a>>,
     /// The prompt up to here should be cached.
     pub cache: Option<Cache>,
+}
+
+impl File<'_> {
+    /// Whether it says that it is text.
+    pub fn is_text(&self) -> bool {
+        let Source::Data { media_type, .. } = &self.source else {
+            return false;
+        };
+        let kind = media_type.decode();
+        kind.starts_with("text/") || kind == "application/json"
+    }
+
+    /// The text in it. None: it is none, or no base64 of UTF-8.
+    pub fn text(&self) -> Option<Text<'static>> {
+        let Source::Data { data, .. } = &self.source else {
+            return None;
+        };
+        let bytes = base64_decode(&data.decode())?;
+        let text = String::from_utf8(bytes).ok()?;
+        self.is_text().then(|| Text::owned(text))
+    }
 }
 
 /// What the model thought in an earlier turn.
@@ -430,6 +491,8 @@ pub struct WebSearch<'a> {
     pub blocked_domains: Option<Raw<'a>>,
     /// Messages `max_uses`.
     pub uses_max: Option<u64>,
+    /// Responses `external_web_access: false`: only what the vendor has in its cache.
+    pub from_cache: bool,
 }
 
 /// A tool as `tool_choice` names it.

@@ -61,7 +61,7 @@ pub fn summary_request(body: &Object<'_>) -> Result<Vec<u8>, Error> {
     let store = member("store", "false");
     let set = |key, member| Edit::Set { key, member };
     let remove = |key| Edit::Remove { key };
-    let mut edits = vec![
+    let edits = [
         set("input", input.as_str()),
         set("stream", &stream),
         set("store", &store),
@@ -71,12 +71,9 @@ pub fn summary_request(body: &Object<'_>) -> Result<Vec<u8>, Error> {
         remove("context_management"),
         remove("parallel_tool_calls"),
         remove("max_output_tokens"),
+        // Tools may also stand in an item of the input; where there are none the conversion leaves the choice out.
+        set("tool_choice", &choice),
     ];
-    if body.get("tools").is_some_and(|tools| !tools.is_null()) {
-        edits.push(set("tool_choice", &choice));
-    } else {
-        edits.push(remove("tool_choice"));
-    }
     Ok(splice(body, &edits).parts.concat())
 }
 

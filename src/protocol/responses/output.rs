@@ -6,7 +6,7 @@ use crate::protocol::context::Context;
 use crate::protocol::neutral::{
     Annotation, Builtin, CallKind, Finish, Hosted, Opened, Owner, Proof, Reason, Usage,
 };
-use crate::protocol::render::Members;
+use crate::protocol::render::{Members, one_line};
 use crate::protocol::text::Text;
 use crate::protocol::{Protocol, carrier, openai_words};
 use crate::wire::json::{self, Object, Raw};
@@ -14,16 +14,6 @@ use std::borrow::Cow;
 
 /// What an answer echoes when nothing is known of its request.
 const ECHO: &str = r#""instructions":null,"metadata":{},"parallel_tool_calls":true,"tool_choice":"auto","tools":[],"temperature":null,"top_p":null,"store":false"#;
-
-/// JSON without line feeds: between tokens a body may have them, inside an event's line they would end it.
-pub fn one_line(json: &str) -> Cow<'_, str> {
-    if json.contains(['\n', '\r']) {
-        // Inside a string they would be escaped.
-        Cow::Owned(json.replace(['\n', '\r'], " "))
-    } else {
-        Cow::Borrowed(json)
-    }
-}
 
 /// The response object.
 pub struct Envelope<'e> {
@@ -149,6 +139,11 @@ pub struct Part {
 }
 
 impl Part {
+    /// Bytes of all its members.
+    pub fn bytes(&self) -> usize {
+        self.text.len() + self.annotations.len() + self.logprobs.len()
+    }
+
     /// Appends it.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.refusal {
@@ -241,8 +236,7 @@ pub fn reasoning(id: &str, shown: &str, proof: Option<&Text<'_>>, out: &mut Vec<
 pub fn encrypted(proof: &Proof<'_>) -> Option<Text<'static>> {
     match proof.owner {
         Owner::Responses => Some(proof.value.clone().into_owned()),
-        Owner::Chat => None,
-        Owner::Messages | Owner::Gemini => Some(carrier::wrap(proof)),
+        Owner::Chat | Owner::Messages | Owner::Gemini => Some(carrier::wrap(proof)),
     }
 }
 

@@ -1,10 +1,9 @@
 //! What a gateway that answers `previous_response_id` and `item_reference` keeps and puts back (protocols.md 6.4), as pure
 //! functions over raw JSON. Where it is kept, for whom and how long is not decided here.
 
-use super::output::one_line;
 use crate::error::{Blame, Error, Kind};
 use crate::protocol::adapt::wrong;
-use crate::protocol::render::Members;
+use crate::protocol::render::{Members, one_line};
 use crate::protocol::text::Text;
 use crate::wire::json::{Edit, JsonKind, Object, Raw, member, splice};
 use std::borrow::Cow;

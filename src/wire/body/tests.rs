@@ -438,8 +438,9 @@ fn what_is_written_as_chunks_decodes_to_itself() {
         let mut rest = &body[..];
         while !rest.is_empty() {
             let (piece, after) = rest.split_at((1 + dice.below(length)).min(rest.len()));
-            write_chunk(&mut wire, piece);
-            write_chunk(&mut wire, b"");
+            let mut room = [0; CHUNK_PREFIX_BYTES_MAX];
+            let at = chunk_prefix(piece.len(), &mut room);
+            wire.extend_from_slice(&[&room[at..], piece, CHUNK_SUFFIX].concat());
             rest = after;
         }
         wire.extend_from_slice(LAST_CHUNK);

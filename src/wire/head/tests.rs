@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::{Fault, Kind};
 use crate::wire::dice::Dice;
 
 /// Feeds `bytes` in growing pieces as a connection would, and gives what the first decided call said.

@@ -10,6 +10,9 @@ pub fn write_request_line(out: &mut Vec<u8>, method: &str, target: &str) {
 
 /// Appends `HTTP/1.1 status reason` and its line end.
 pub fn write_status_line(out: &mut Vec<u8>, status: u16) {
+    if status == 200 {
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"); // nearly always
+    }
     out.extend_from_slice(b"HTTP/1.1 ");
     write_number(out, u64::from(status));
     out.push(b' ');
@@ -19,13 +22,18 @@ pub fn write_status_line(out: &mut Vec<u8>, status: u16) {
 
 /// Appends one field and its line end. CR, LF and NUL in the value become spaces: no value can start a line of its own.
 pub fn write_field(out: &mut Vec<u8>, name: impl AsRef<[u8]>, value: &[u8]) {
-    out.extend_from_slice(name.as_ref());
+    let name = name.as_ref();
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     let from = out.len();
     out.extend_from_slice(value);
-    for byte in &mut out[from..] {
-        if matches!(*byte, b'\r' | b'\n' | 0) {
-            *byte = b' ';
+    // The question alone is asked of many bytes at once, and the answer is nearly always no.
+    if value.iter().fold(false, |found, &b| found | (b < b' ')) {
+        for byte in &mut out[from..] {
+            if matches!(*byte, b'\r' | b'\n' | 0) {
+                *byte = b' ';
+            }
         }
     }
     out.extend_from_slice(b"\r\n");

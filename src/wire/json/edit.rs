@@ -2,6 +2,7 @@
 //! for one vectored write: a body of 2 MB is never copied.
 
 use super::{Cursor, Object, write_string};
+use std::ops::Deref;
 
 /// A change of one top-level member. `member` is the whole `"key":value` text, made when the configuration is loaded,
 /// see [`member()`].
@@ -41,7 +42,45 @@ impl<'e> Edit<'e> {
 #[derive(Clone)]
 pub struct Spliced<'b> {
     /// In order, none of them empty.
-    pub parts: Vec<&'b [u8]>,
+    pub parts: Parts<'b>,
+}
+
+/// Parts of one edit, which most objects have: before it, the value, behind it.
+const FEW_PARTS: usize = 3;
+
+/// A list of slices that allocates nothing while it is short.
+#[derive(Clone, Default)]
+pub struct Parts<'b> {
+    few: [&'b [u8]; FEW_PARTS],
+    count: usize,
+    /// All of them, once there are more than a few.
+    many: Vec<&'b [u8]>,
+}
+
+impl<'b> Parts<'b> {
+    fn push(&mut self, part: &'b [u8]) {
+        if let Some(place) = self.few.get_mut(self.count) {
+            *place = part;
+        } else {
+            if self.count == FEW_PARTS {
+                self.many.extend(self.few);
+            }
+            self.many.push(part);
+        }
+        self.count += 1;
+    }
+}
+
+impl<'b> Deref for Parts<'b> {
+    type Target = [&'b [u8]];
+
+    fn deref(&self) -> &[&'b [u8]] {
+        if self.count <= FEW_PARTS {
+            &self.few[..self.count]
+        } else {
+            &self.many
+        }
+    }
 }
 
 impl<'b> Spliced<'b> {
@@ -72,7 +111,7 @@ impl<'b> Spliced<'b> {
 pub fn splice<'b>(object: &Object<'b>, edits: &[Edit<'b>]) -> Spliced<'b> {
     let source = object.source;
     let mut out = Spliced {
-        parts: Vec::with_capacity(1 + 4 * edits.len()),
+        parts: Parts::default(),
     };
     let mut copied = 0; // source bytes before this are in `out` or left out
     let mut kept = 0; // members of the result

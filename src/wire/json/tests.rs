@@ -627,3 +627,17 @@ fn walk_value(raw: Raw<'_>) {
         elements.for_each(walk_value);
     }
 }
+
+#[test]
+fn the_list_of_a_dropped_object_is_used_by_the_next() {
+    let text = br#"{"a":1,"b":{"c":2},"d":[],"e":"","f":0,"g":0,"h":0,"i":0,"j":0,"k":0}"#;
+    let first = Object::parse(text).unwrap();
+    let (list, room) = (first.fields.as_ptr().addr(), first.fields.capacity());
+    drop(first);
+    let second = Object::parse(br#"{"z":null}"#).unwrap();
+    assert_eq!(second.fields.as_ptr().addr(), list);
+    assert_eq!(second.fields.capacity(), room);
+    assert_eq!(second.iter().count(), 1);
+    let inner = Object::parse(text).unwrap();
+    assert_ne!(inner.fields.as_ptr().addr(), list);
+}

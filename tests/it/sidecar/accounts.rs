@@ -212,3 +212,25 @@ fn a_quota_that_cannot_be_told_says_why() {
         }
     });
 }
+
+#[test]
+fn accounts_are_asked_for_their_quota_at_the_same_time() {
+    run(async {
+        let bed = Bed::fake(&[("FAKE_QUOTA", "slow")]);
+        for name in ["a", "b", "c", "d", "e"] {
+            bed.add_account(&format!("claude-{name}.json"), "claude", name);
+        }
+        let sidecar = bed.ready().await;
+        let since = Instant::now();
+        let quotas = sidecar.quota().await.expect("quotas");
+        let took = since.elapsed();
+        let of: Vec<&str> = quotas.iter().map(|quota| quota.email.as_str()).collect();
+        assert_eq!(of, ["a", "b", "c", "d", "e"], "in the order of the list");
+        assert!(quotas.iter().all(|quota| quota.status == "low"));
+        assert!(
+            took < Duration::from_secs(4),
+            "each takes a second: {took:?}"
+        );
+        sidecar.shutdown().await;
+    });
+}

@@ -155,11 +155,8 @@ fn a_refused_a_failed_and_an_expired_login_are_told_in_words_to_act_on() {
             .await
             .expect("a login");
         let end = end_of(&sidecar, "up", &started.state).await;
-        assert!(
-            end.message().contains("start the login again"),
-            "{}",
-            end.message()
-        );
+        assert_eq!(end, Progress::Expired, "the sidecar's own clock ran out");
+        assert!(end.message().contains("start the login again"), "{end:?}");
         let address = landing(Provider::Claude, "alice", &started.state);
         let error = sidecar
             .complete(Provider::Claude, &address)
@@ -278,7 +275,12 @@ fn on_the_same_machine_the_browser_finishes_the_login_unless_its_port_is_taken()
         let sidecar = bed.start();
         let (port, _) = Provider::Codex.callback();
         {
-            let taken = TcpListener::bind(("0.0.0.0", port)).expect("the login's port");
+            let mut taken = None;
+            eventually("the login's port is free", || {
+                taken = TcpListener::bind(("0.0.0.0", port)).ok();
+                taken.is_some()
+            })
+            .await;
             let started = sidecar
                 .login("up", Provider::Codex, true)
                 .await
@@ -314,6 +316,82 @@ fn on_the_same_machine_the_browser_finishes_the_login_unless_its_port_is_taken()
             email_of(&end_of(&sidecar, "up", &started.state).await),
             "alice@example.com"
         );
+        // One that should finish by itself may be pasted all the same: the browser was on another machine.
+        let started = sidecar
+            .login("up", Provider::Codex, true)
+            .await
+            .expect("a login");
+        let address = landing(Provider::Codex, "bob", &started.state);
+        sidecar
+            .complete(Provider::Codex, &address)
+            .await
+            .expect("taken");
+        assert_eq!(
+            email_of(&end_of(&sidecar, "up", &started.state).await),
+            "bob@example.com"
+        );
+        sidecar.shutdown().await;
+    });
+}
+
+#[test]
+fn a_login_for_which_nothing_is_pasted_in_time_is_over_on_both_sides() {
+    run_each(|mut bed| async move {
+        bed.settings.login_limit = Duration::from_millis(700);
+        let sidecar = bed.start();
+        let early = sidecar
+            .login("early", Provider::Claude, false)
+            .await
+            .expect("a login");
+        assert_eq!(early.limit, Duration::from_millis(700));
+        let since = Instant::now();
+        let end = end_of(&sidecar, "early", &early.state).await;
+        assert_eq!(end, Progress::Expired);
+        assert!(since.elapsed() < PATIENCE / 2, "{:?}", since.elapsed());
+        let mut told = Vec::new();
+        end.write_json("early", &mut told);
+        assert!(String::from_utf8_lossy(&told).contains(r#""status":"timeout""#));
+        // What is pasted afterwards is refused before the sidecar hears of it, which has forgotten it as well.
+        let address = landing(Provider::Claude, "alice", &early.state);
+        let error = sidecar
+            .complete(Provider::Claude, &address)
+            .await
+            .unwrap_err();
+        assert_eq!(error.status(), 400);
+        assert!(error.message.contains("start the login again"), "{error}");
+        assert!(!sidecar.cancel("early", None).await, "it is over already");
+        assert_eq!(sidecar.accounts().await.expect("a list"), []);
+        // Another one is not touched by it.
+        let next = sidecar
+            .login("next", Provider::Codex, false)
+            .await
+            .expect("a login");
+        let progress = sidecar.progress("next", Some(&next.state)).expect("it");
+        assert_eq!(*progress.borrow(), Progress::Waiting);
+        assert!(sidecar.cancel("next", None).await);
+        sidecar.shutdown().await;
+    });
+}
+
+#[test]
+fn a_new_account_proves_a_login_before_one_whose_token_was_renewed_meanwhile() {
+    run(async {
+        let bed = Bed::fake(&[("FAKE_OAUTH", "slow")]);
+        bed.add_account("claude-aaa@example.com.json", "claude", "aaa@example.com");
+        let sidecar = bed.ready().await;
+        let started = sidecar
+            .login("up", Provider::Claude, false)
+            .await
+            .expect("a login");
+        let address = landing(Provider::Claude, "zoe", &started.state);
+        sidecar
+            .complete(Provider::Claude, &address)
+            .await
+            .expect("taken");
+        // Listed first, and its file changes while the code is exchanged.
+        bed.add_account("claude-aaa@example.com.json", "claude", "aaa@example.com");
+        let end = end_of(&sidecar, "up", &started.state).await;
+        assert_eq!(email_of(&end), "zoe@example.com");
         sidecar.shutdown().await;
     });
 }

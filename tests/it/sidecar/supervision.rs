@@ -411,6 +411,45 @@ fn another_proxy_is_taken_up_in_place_and_another_port_by_a_restart() {
     });
 }
 
+#[test]
+fn a_change_reaches_one_whose_config_was_replaced_by_rename() {
+    run_each(|mut bed| async move {
+        let sidecar = bed.ready().await;
+        let process = pid(&sidecar);
+        sleep(Duration::from_millis(600)).await; // it watches its file by now
+        let path = bed.data("cli-proxy-api-config.yaml");
+        let aside = bed.data("copy.yaml");
+        std::fs::copy(&path, &aside).expect("a copy");
+        std::fs::rename(&aside, &path)
+            .expect("a rename, which it never sees, nor anything after it");
+        bed.settings.proxy_url = Some(Key::new("http://127.0.0.1:9"));
+        sidecar.update(bed.settings.clone()).await;
+        let key = std::fs::read_to_string(bed.data("cli-proxy-api-secret")).expect("the key");
+        let head =
+            format!("GET /v0/management/proxy-url HTTP/1.1\r\nAuthorization: Bearer {key}\r\n");
+        let port = bed.port;
+        let since = Instant::now();
+        loop {
+            let head = head.clone();
+            let answer = tokio::task::spawn_blocking(move || request(port, &head, ""))
+                .await
+                .expect("an answer");
+            if answer.contains("http://127.0.0.1:9") {
+                break;
+            }
+            assert!(since.elapsed() < PATIENCE, "{answer}");
+            sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(pid(&sidecar), process, "no restart");
+        let without = request(bed.port, "GET /v1/models HTTP/1.1\r\n", "");
+        assert!(
+            without.starts_with("HTTP/1.1 401"),
+            "it is as closed as before: {without}"
+        );
+        sidecar.shutdown().await;
+    });
+}
+
 const HOST: &str = "LLM_WRAPPER_TEST_SIDECAR_HOST";
 
 /// Not a test of anything: run again as a process of its own, it is a gateway that can be killed.

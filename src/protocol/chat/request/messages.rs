@@ -4,8 +4,8 @@ use super::read::text_member;
 use crate::error::Error;
 use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::neutral::{
-    Call, CallKind, File, Image, Owner, Part, Proof, Reasoning, Request, Role, Source, TextPart,
-    ToolResult,
+    Cache, Call, CallKind, File, Image, Owner, Part, Proof, Reasoning, Request, Role, Source,
+    TextPart, ToolResult,
 };
 use crate::protocol::text::Text;
 use crate::protocol::{carrier, take};
@@ -21,24 +21,27 @@ pub(super) fn read<'a>(list: Elements<'a>, request: &mut Request<'a>) -> Result<
         let role = text_member(&mut message, "role", &place)?;
         let content = take::raw(&mut message, "content");
         message.take("name"); // a label no other protocol has; never glued into the text
+        let cache = take::breakpoint(&mut message);
         match role.decode().as_ref() {
-            "system" | "developer" => system(content, request, &place)?,
+            "system" | "developer" => system(content, cache, request, &place)?,
             "user" => {
                 let content =
                     content.ok_or_else(|| wrong(format!("{place}.content"), "is missing"))?;
-                for part in parts(content, &place)? {
+                for part in parts(content, cache, &place)? {
                     request.push(Role::User, part);
                 }
             }
             "assistant" => {
                 let id = Text::owned(format!("call_fn_{at}"));
+                let content = content.map(|content| parts(content, cache, &place));
+                let content = content.transpose()?.unwrap_or_default();
                 if assistant(message, content, request, &place, id.clone())? {
                     function_id = Some(id);
                 }
             }
             "tool" => {
                 let id = text_member(&mut message, "tool_call_id", &place)?;
-                result(id, content, request, &place)?;
+                result(id, content, cache, request, &place)?;
             }
             "function" => {
                 let id = function_id.take().ok_or_else(|| {
@@ -47,7 +50,7 @@ pub(super) fn read<'a>(list: Elements<'a>, request: &mut Request<'a>) -> Result<
                         "a function message without a function_call before it",
                     )
                 })?;
-                result(id, content, request, &place)?;
+                result(id, content, cache, request, &place)?;
             }
             other => {
                 return Err(wrong(
@@ -62,13 +65,14 @@ pub(super) fn read<'a>(list: Elements<'a>, request: &mut Request<'a>) -> Result<
 
 fn system<'a>(
     content: Option<Raw<'a>>,
+    cache: Option<Cache>,
     request: &mut Request<'a>,
     place: &str,
 ) -> Result<(), Error> {
     let Some(content) = content else {
         return Ok(());
     };
-    for part in parts(content, place)? {
+    for part in parts(content, cache, place)? {
         let Part::Text(TextPart { text, cache }) = part else {
             return Err(refuse(
                 format!("{place}.content"),
@@ -83,31 +87,38 @@ fn system<'a>(
 fn result<'a>(
     id: Text<'a>,
     content: Option<Raw<'a>>,
+    cache: Option<Cache>,
     request: &mut Request<'a>,
     place: &str,
 ) -> Result<(), Error> {
-    let parts = content.map_or(Ok(Vec::new()), |content| parts(content, place))?;
+    let mut parts = content.map_or(Ok(Vec::new()), |content| parts(content, None, place))?;
+    // The mark of a part is the result's.
+    let inner = parts.iter_mut().rev().find_map(|part| *part.cache()?);
     let result = ToolResult {
         id,
         parts,
         is_error: false,
-        cache: None,
+        cache: cache.or(inner),
     };
     request.push(Role::User, Part::Result(result));
     Ok(())
 }
 
-/// A string, or an array of parts.
-fn parts<'a>(content: Raw<'a>, place: &str) -> Result<Vec<Part<'a>>, Error> {
+/// A string, or an array of parts; the mark of the message is that of its last one.
+fn parts<'a>(content: Raw<'a>, mark: Option<Cache>, place: &str) -> Result<Vec<Part<'a>>, Error> {
     let field = format!("{place}.content");
-    match content.kind() {
-        JsonKind::String => Ok(vec![Part::text(take::as_text(content, &field)?)]),
+    let mut parts = match content.kind() {
+        JsonKind::String => vec![Part::text(take::as_text(content, &field)?)],
         JsonKind::Array => take::as_array(content, &field)?
             .enumerate()
             .map(|(at, raw)| part(raw, &format!("{field}[{at}]")))
-            .collect(),
-        _ => Err(wrong(field, "expected a string or an array of parts")),
+            .collect::<Result<_, _>>()?,
+        _ => return Err(wrong(field, "expected a string or an array of parts")),
+    };
+    if let Some(cache) = parts.last_mut().and_then(Part::cache) {
+        *cache = cache.or(mark);
     }
+    Ok(parts)
 }
 
 fn part<'a>(raw: Raw<'a>, place: &str) -> Result<Part<'a>, Error> {
@@ -157,16 +168,8 @@ fn part<'a>(raw: Raw<'a>, place: &str) -> Result<Part<'a>, Error> {
                 ));
             }
             let data = text_member(&mut inner, "file_data", place)?;
-            let source = Source::of_url(data.clone())
+            let source = Source::of_file(data, name.as_ref())
                 .ok_or_else(|| refuse(place, "a data URL must be base64"))?;
-            let source = match source {
-                // Bare base64 is taken for a PDF, as OpenAI does.
-                Source::Url(_) => Source::Data {
-                    media_type: Text::constant("application/pdf"),
-                    data,
-                },
-                data => data,
-            };
             Ok(Part::File(File {
                 source,
                 name,
@@ -183,7 +186,7 @@ fn part<'a>(raw: Raw<'a>, place: &str) -> Result<Part<'a>, Error> {
 /// Reads an assistant message; true: it holds a legacy `function_call` (under `function_id`).
 fn assistant<'a>(
     mut message: Object<'a>,
-    content: Option<Raw<'a>>,
+    content: Vec<Part<'a>>,
     request: &mut Request<'a>,
     place: &str,
     function_id: Text<'a>,
@@ -197,10 +200,8 @@ fn assistant<'a>(
     for part in thoughts(&mut message, place)? {
         request.push(Role::Assistant, part);
     }
-    if let Some(content) = content {
-        for part in parts(content, place)? {
-            request.push(Role::Assistant, part);
-        }
+    for part in content {
+        request.push(Role::Assistant, part);
     }
     if let Some(refusal) = take::text(&mut message, "refusal")?.filter(|text| !text.is_empty()) {
         request.push(Role::Assistant, Part::Refusal(refusal));

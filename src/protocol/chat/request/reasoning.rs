@@ -1,6 +1,7 @@
 //! How much to think, in the dialect of the upstream's kind (protocols.md 5.10).
 
-use crate::protocol::caps::{Caps, ReasoningOff, ReasoningStyle, Toggle};
+use crate::protocol::Target;
+use crate::protocol::caps::{Caps, ReasoningOff, ReasoningStyle, Toggle, Vendor};
 use crate::protocol::effort::{self, Effort, Thinking};
 use crate::protocol::neutral::Request;
 use crate::protocol::render::Members;
@@ -9,10 +10,11 @@ use crate::protocol::warnings::Warnings;
 /// Writes the field that says it, if anything was said.
 pub(super) fn write(
     request: &Request<'_>,
-    caps: &Caps,
+    target: &Target<'_>,
     m: &mut Members<'_>,
     warnings: &mut Warnings,
 ) {
+    let caps = target.caps;
     let asked = effort::asked(request.effort, request.thinking);
     match caps.reasoning {
         ReasoningStyle::None => {
@@ -20,15 +22,9 @@ pub(super) fn write(
                 warnings.add(request.effort_field(), "unsupported");
             }
         }
-        ReasoningStyle::Toggle => {
-            let on = match (asked, request.thinking) {
-                (Some(effort), _) => effort != Effort::None,
-                (None, Some(_)) => true,
-                (None, None) => return,
-            };
-            toggle(request, caps, on, asked, m);
-        }
-        ReasoningStyle::Effort | ReasoningStyle::Adaptive | ReasoningStyle::Budget => {
+        ReasoningStyle::Effort | ReasoningStyle::Adaptive | ReasoningStyle::Budget
+            if caps.vendor != Vendor::OpenRouter =>
+        {
             let Some(wish) = asked else {
                 return;
             };
@@ -46,6 +42,18 @@ pub(super) fn write(
                 warnings.add(request.effort_field(), "lowest_instead");
             }
             m.str("reasoning_effort", effort.word());
+            // Else Groq leaves thoughts in the text, between tags. Its gpt-oss models do so by themselves, and refuse the field.
+            if caps.vendor == Vendor::Groq && !target.model.contains("gpt-oss") {
+                m.str("reasoning_format", "parsed");
+            }
+        }
+        _ => {
+            let on = match (asked, request.thinking) {
+                (Some(effort), _) => effort != Effort::None,
+                (None, Some(_)) => true,
+                (None, None) => return,
+            };
+            toggle(request, caps, on, asked, m);
         }
     }
 }

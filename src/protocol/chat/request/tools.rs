@@ -3,6 +3,7 @@
 use super::read::text_member;
 use crate::error::Error;
 use crate::protocol::adapt::{refuse, wrong};
+use crate::protocol::caps::{Caps, Vendor};
 use crate::protocol::neutral::{Choice, Request, Tool, ToolKind, ToolName};
 use crate::protocol::render::{Elements, Members};
 use crate::protocol::take;
@@ -38,6 +39,7 @@ pub(super) fn read<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Resu
 
 fn tool<'a>(raw: Raw<'a>, place: &str) -> Result<Tool<'a>, Error> {
     let mut tool = take::as_object(raw, place)?;
+    let cache = take::breakpoint(&mut tool);
     let function = take::object(&mut tool, "function")?;
     let kind = match (take::text(&mut tool, "type")?, &function) {
         (Some(kind), _) => kind,
@@ -47,7 +49,11 @@ fn tool<'a>(raw: Raw<'a>, place: &str) -> Result<Tool<'a>, Error> {
     match kind.decode().as_ref() {
         "function" => {
             let inner = function.ok_or_else(|| wrong(place, "function is missing"))?;
-            self::function(inner, place)
+            let function = self::function(inner, place)?;
+            Ok(Tool {
+                cache: cache.or(function.cache),
+                ..function
+            })
         }
         "custom" => {
             let mut inner = take::object(&mut tool, "custom")?
@@ -69,7 +75,7 @@ fn tool<'a>(raw: Raw<'a>, place: &str) -> Result<Tool<'a>, Error> {
                 namespace: None,
                 description: take::text(&mut inner, "description")?,
                 kind: ToolKind::Custom { grammar },
-                cache: None,
+                cache,
             })
         }
         other => Err(refuse(
@@ -89,7 +95,7 @@ fn function<'a>(mut function: Object<'a>, place: &str) -> Result<Tool<'a>, Error
             parameters: parameters.map(|raw| Cow::Borrowed(raw.text())),
             strict: take::flag(&mut function, "strict")?,
         },
-        cache: None,
+        cache: take::breakpoint(&mut function),
     })
 }
 
@@ -152,7 +158,7 @@ fn legacy<'a>(raw: Raw<'a>) -> Result<Choice<'a>, Error> {
 }
 
 /// Writes `tools`, `tool_choice`, `parallel_tool_calls` and `web_search_options`.
-pub(super) fn write(request: &Request<'_>, m: &mut Members<'_>) {
+pub(super) fn write(request: &Request<'_>, caps: &Caps, m: &mut Members<'_>) {
     let search = |tool: &&Tool<'_>| matches!(tool.kind, ToolKind::WebSearch(_));
     if request.tools.iter().any(|tool| !search(&tool)) {
         m.array("tools", |list| {
@@ -161,7 +167,7 @@ pub(super) fn write(request: &Request<'_>, m: &mut Members<'_>) {
             }
         });
         if let Some(choice) = &request.choice {
-            write_choice(choice, m);
+            write_choice(choice, caps, m);
         }
         if let Some(parallel) = request.parallel {
             m.bool("parallel_tool_calls", parallel);
@@ -215,7 +221,7 @@ fn write_tool(tool: &Tool<'_>, list: &mut Elements<'_>) {
     };
 }
 
-fn write_choice(choice: &Choice<'_>, m: &mut Members<'_>) {
+fn write_choice(choice: &Choice<'_>, caps: &Caps, m: &mut Members<'_>) {
     let named = |m: &mut Members<'_>, name: &ToolName<'_>| {
         let kind = if name.custom { "custom" } else { "function" };
         m.str("type", kind).nested(kind, |m| {
@@ -224,7 +230,11 @@ fn write_choice(choice: &Choice<'_>, m: &mut Members<'_>) {
     };
     match choice {
         Choice::Auto => m.str("tool_choice", "auto"),
-        Choice::Required => m.str("tool_choice", "required"),
+        Choice::Required => {
+            // Older models of Mistral's know only their own word.
+            let mistral = caps.vendor == Vendor::Mistral;
+            m.str("tool_choice", if mistral { "any" } else { "required" })
+        }
         Choice::Never => m.str("tool_choice", "none"),
         Choice::Named(name) => m.nested("tool_choice", |m| named(m, name)),
         Choice::Among { required, tools } => m.nested("tool_choice", |m| {

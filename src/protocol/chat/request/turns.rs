@@ -1,11 +1,12 @@
 //! The conversation for a Chat upstream (protocols.md 5.1 to 5.3): one message per turn, results directly behind their calls,
 //! pictures of results in the user message after them.
 
+use super::super::details;
 use super::write::{is_prefilled, refuse_part};
 use crate::error::Error;
 use crate::protocol::Protocol;
 use crate::protocol::adapt::flat_result;
-use crate::protocol::caps::{Caps, Echo, Prefill, ReasoningField};
+use crate::protocol::caps::{Caps, Echo, Prefill, ReasoningField, Vendor};
 use crate::protocol::neutral::{
     Cache, Call, CallKind, File, Image, Owner, Part, Reasoning, Request, Role, Source, ToolResult,
     Turn,
@@ -107,7 +108,9 @@ impl<'r, 'a> Messages<'r, 'a> {
             list.object(|m| {
                 m.str("role", role).text("content", &text);
             });
-        } else if self.request.from == Protocol::Messages && system.len() > 1 {
+        } else if self.request.from == Protocol::Messages
+            && (system.len() > 1 || self.marks(system[0].cache))
+        {
             list.object(|m| {
                 m.str("role", role).array("content", |parts| {
                     for system in system {
@@ -159,7 +162,13 @@ impl<'r, 'a> Messages<'r, 'a> {
             _ => None,
         });
         let thought = Text::join(thoughts, "\n\n");
-        let echo = calls && self.caps.reasoning_echo == Echo::Required && at >= self.loop_start;
+        let proven = turn
+            .parts
+            .iter()
+            .any(|part| matches!(part, Part::Reasoning(Reasoning { proof: Some(proof), .. }) if proof.owner == Owner::Chat));
+        // Kimi misses it in each message with calls, DeepSeek in those of the loop that is open.
+        let wanted = at >= self.loop_start || self.caps.vendor == Vendor::Kimi;
+        let echo = calls && self.caps.reasoning_echo == Echo::Required && wanted;
         list.object(|m| {
             m.str("role", "assistant");
             let in_content = self.caps.reasoning_field_in == ReasoningField::ContentThinking
@@ -173,8 +182,8 @@ impl<'r, 'a> Messages<'r, 'a> {
             } else {
                 m.texts("content", &texts);
             }
-            if !in_content && (echo || !thought.is_empty()) {
-                self.thought(&thought, m);
+            if !in_content && (echo || !thought.is_empty() || proven) {
+                self.thought(turn, &thought, m);
             }
             if !refusal.is_empty() {
                 m.text("refusal", &refusal);
@@ -192,7 +201,7 @@ impl<'r, 'a> Messages<'r, 'a> {
         });
     }
 
-    fn thought(&self, thought: &Text<'_>, m: &mut Members<'_>) {
+    fn thought(&self, turn: &Turn<'_>, thought: &Text<'_>, m: &mut Members<'_>) {
         match self.caps.reasoning_field_in {
             ReasoningField::Content => {
                 m.text("reasoning_content", thought);
@@ -202,9 +211,12 @@ impl<'r, 'a> Messages<'r, 'a> {
             }
             ReasoningField::Details => {
                 m.array("reasoning_details", |list| {
-                    list.object(|m| {
-                        m.str("type", "reasoning.text").text("text", thought);
-                    });
+                    for part in &turn.parts {
+                        if let Part::Reasoning(Reasoning { text, proof }) = part {
+                            let held = proof.as_ref().filter(|proof| proof.owner == Owner::Chat);
+                            details::write(held.map(|proof| &proof.value), text, list);
+                        }
+                    }
                 });
             }
             ReasoningField::None | ReasoningField::ContentThinking => {}
@@ -269,7 +281,7 @@ impl<'r, 'a> Messages<'r, 'a> {
         list.object(|m| {
             m.str("role", "user");
             if let ([], [Part::Text(part)]) = (shown.as_slice(), rest.as_slice())
-                && (part.cache.is_none() || !self.caps.cache_breakpoints)
+                && !self.marks(part.cache)
             {
                 m.text("content", &part.text);
                 return;
@@ -299,7 +311,18 @@ impl<'r, 'a> Messages<'r, 'a> {
 
     fn result(&self, result: &ToolResult<'_>, m: &mut Members<'_>) {
         if !has_more_than_text(result) {
-            m.text("content", &flat_result(result));
+            let text = flat_result(result);
+            // Only OpenRouter takes parts there, and a mark needs one.
+            if self.caps.vendor == Vendor::OpenRouter && self.marks(result.cache) {
+                m.array("content", |parts| {
+                    parts.object(|m| {
+                        m.str("type", "text").text("text", &text);
+                        self.mark(result.cache, m);
+                    });
+                });
+            } else {
+                m.text("content", &text);
+            }
         } else if self.caps.tool_image {
             m.array("content", |parts| {
                 if result.is_error {
@@ -366,8 +389,23 @@ impl<'r, 'a> Messages<'r, 'a> {
         };
     }
 
+    fn marks(&self, cache: Option<Cache>) -> bool {
+        cache.is_some() && self.caps.cache_breakpoints
+    }
+
     fn mark(&self, cache: Option<Cache>, m: &mut Members<'_>) {
-        if let (Some(cache), true) = (cache, self.caps.cache_breakpoints) {
+        let Some(cache) = cache.filter(|_| self.caps.cache_breakpoints) else {
+            return;
+        };
+        if self.caps.vendor == Vendor::OpenRouter {
+            // It hands Claude's own mark on.
+            m.nested("cache_control", |m| {
+                m.str("type", "ephemeral");
+                if cache == Cache::Long {
+                    m.str("ttl", "1h");
+                }
+            });
+        } else {
             m.nested("prompt_cache_breakpoint", |m| {
                 m.str("mode", "explicit");
                 m.str("ttl", if cache == Cache::Long { "12h" } else { "30m" });

@@ -48,7 +48,7 @@ pub fn write(
                 });
             }
         }
-        reasoning::write(request, caps, m, warnings);
+        reasoning::write(request, target, m, warnings);
         for (name, value) in [
             ("temperature", request.temperature),
             ("top_p", request.top_p),
@@ -72,7 +72,7 @@ pub fn write(
             }
         }
         messages.write(m);
-        tools::write(request, m);
+        tools::write(request, caps, m);
         format(&request.format, m);
         labels(request, target, m);
     });

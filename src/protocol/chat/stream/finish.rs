@@ -35,10 +35,21 @@ pub fn of(reason: Option<Raw<'_>>, stop: Option<Raw<'_>>) -> End {
         "error" | "insufficient_system_resource" | "network_error" | "abort" => {
             return End::Error(word.into_owned());
         }
-        // stop, tool_calls, function_call, their synonyms, and words nobody knows.
+        // The others end as `stop` does, also a word nobody knows.
         _ => Reason::Done,
     };
+    const KNOWN: [&str; 8] = [
+        "stop",
+        "tool_calls",
+        "function_call",
+        "tool_use",
+        "end_turn",
+        "stop_sequence",
+        "STOP",
+        "eos",
+    ];
     End::Finish(Finish {
+        unknown: reason == Reason::Done && !KNOWN.contains(&word.as_ref()),
         reason,
         stop: stop
             .filter(|_| reason == Reason::Done)

@@ -1,5 +1,6 @@
 //! The reader of Chat streams: one chunk in, any number of events out (protocols.md 8.3).
 
+use super::super::details::Details;
 use super::super::{response, usage};
 use super::calls::{Calls, Fragment};
 use super::finish::{self, End};
@@ -8,7 +9,8 @@ use crate::error::{Blame, Error, Fault, Kind};
 use crate::protocol::caps::ReasoningField;
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{
-    BlockKey, CallKind, Event, Finish, Inside, Keyed, Open, Piece, Reason, Sink, Start,
+    BlockKey, CallKind, Event, Finish, Inside, Keyed, Open, Owner, Piece, Proof, Reason, Sink,
+    Start,
 };
 use crate::protocol::pattern::Pattern;
 use crate::protocol::text::Text;
@@ -34,6 +36,8 @@ pub struct Reader {
     common: Pattern,
     /// Which of several fields with the same thought is read.
     first_thought: ReasoningField,
+    /// The proof of the open thought, for upstreams that want it back.
+    details: Option<Details>,
 }
 
 /// Whether a member is absent, null, or an empty string.
@@ -94,6 +98,7 @@ impl Reader {
             finish_optional: cx.caps.finish_reason_optional,
             common: Pattern::default(),
             first_thought: cx.caps.reasoning_field_out,
+            details: (cx.caps.reasoning_field_in == ReasoningField::Details).then(Details::default),
         }
     }
 
@@ -172,6 +177,7 @@ impl Reader {
         if let Some(told) = self.think.as_mut().and_then(Think::finish) {
             self.told(told, out)?;
         }
+        self.prove(out)?;
         self.calls.finish(out)?;
         emit(0, Event::Finish(finish), out)
     }
@@ -247,6 +253,13 @@ impl Reader {
         if let Some(raw) = fields.into_iter().flatten().find(says) {
             let text = response::joined(raw);
             self.say(Inside::Reasoning, Piece::Reasoning(text), out)?;
+        }
+        if let (Some(raw), Some(details)) = (delta.details, &mut self.details) {
+            details.add(raw);
+            // A proof without a text is a thought too.
+            if details.prove() {
+                self.block(Inside::Reasoning, out)?;
+            }
         }
         if let Some(raw) = delta.refusal.filter(says) {
             self.say(Inside::Refusal, Piece::Refusal(string(raw)?), out)?;
@@ -358,7 +371,19 @@ impl Reader {
         Ok(key)
     }
 
+    /// The proof of the thought that is open, before it ends.
+    fn prove(&mut self, out: &mut Sink<'_>) -> Result<(), Error> {
+        if let (Some((Inside::Reasoning, key)), Some(details)) = (self.soft, &mut self.details)
+            && let Some(value) = details.take()
+        {
+            let proof = Proof::native(Owner::Chat, value);
+            return emit(key, Event::Delta(Piece::Proof(proof)), out);
+        }
+        Ok(())
+    }
+
     fn end_soft(&mut self, out: &mut Sink<'_>) -> Result<(), Error> {
+        self.prove(out)?;
         match self.soft.take() {
             Some((_, key)) => emit(key, Event::Close { whole: true }, out),
             None => Ok(()),

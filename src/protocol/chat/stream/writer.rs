@@ -7,7 +7,7 @@ use crate::protocol::context::Context;
 use crate::protocol::neutral::{
     Annotation, CallKind, Event, Finish, Open, Opened, Piece, Proof, Usage,
 };
-use crate::protocol::render::{Members, write_number};
+use crate::protocol::render::{Members, one_line, write_number};
 use crate::protocol::text::Text;
 use crate::protocol::{Made, Protocol, error_body};
 
@@ -30,9 +30,9 @@ pub struct Writer {
     /// Thoughts so far; from the second on their text goes into the proof's entry too.
     thoughts: u64,
     thought: Text<'static>,
-    spoke: bool,
     /// Citations wait for the end, with where they stand in the content.
     cited: Vec<Cited>,
+    cited_bytes: usize,
 }
 
 /// A citation of a stretch of the content.
@@ -60,8 +60,8 @@ impl Writer {
             ends_line: true,
             thoughts: 0,
             thought: Text::EMPTY,
-            spoke: false,
             cited: Vec::new(),
+            cited_bytes: 0,
         }
     }
 
@@ -93,6 +93,7 @@ impl Writer {
                 let (from, to) = annotation
                     .span
                     .map_or((0, None), |(from, to)| (from, Some(to)));
+                self.cited_bytes += size_of::<Cited>() + annotation.bytes();
                 self.cited.push(Cited {
                     from: self.block_chars + from,
                     to: to.map(|to| self.block_chars + to),
@@ -115,6 +116,11 @@ impl Writer {
         out.extend_from_slice(b"data: ");
         out.extend_from_slice(&error_body(Protocol::Chat, error, ""));
         out.extend_from_slice(b"\n\n");
+    }
+
+    /// Bytes kept for later in the answer.
+    pub fn held_bytes(&self) -> usize {
+        self.thought.as_escaped().len() + self.cited_bytes
     }
 
     /// Writes an empty delta: comments break a few parsers.
@@ -201,7 +207,6 @@ impl Writer {
     fn piece(&mut self, piece: &Piece<'_>, out: &mut Vec<u8>) {
         match piece {
             Piece::Text { text, logprobs } => {
-                self.spoke = true;
                 self.chars += text.chars();
                 self.ends_line = text.as_escaped().ends_with("\\n");
                 match logprobs {
@@ -212,7 +217,7 @@ impl Writer {
                             m.text("content", text);
                         });
                         out.extend_from_slice(b",\"logprobs\":{\"content\":");
-                        out.extend_from_slice(odds.text().as_bytes());
+                        out.extend_from_slice(one_line(odds.text()).as_bytes());
                         out.extend_from_slice(b",\"refusal\":null},\"finish_reason\":null}]");
                         self.tail(out);
                     }
@@ -229,7 +234,6 @@ impl Writer {
             }
             Piece::Proof(proof) => self.proof(proof, out),
             Piece::Refusal(text) => {
-                self.spoke = true;
                 self.paste(out, "refusal", text);
             }
             Piece::Arguments(text) => {
@@ -258,9 +262,6 @@ impl Writer {
     }
 
     fn finish(&mut self, finish: &Finish<'_>, out: &mut Vec<u8>) {
-        if let (Some(explanation), false) = (&finish.explanation, self.spoke) {
-            self.paste(out, "refusal", explanation);
-        }
         if !self.cited.is_empty() {
             let cited = std::mem::take(&mut self.cited);
             self.chunk(out, |m| {

@@ -12,7 +12,7 @@ use crate::protocol::{Protocol, Warnings};
 use crate::wire::json::{JsonKind, Object, Raw};
 
 /// Hints, or labels of the client's own account with Anthropic: without them the answer is the same.
-const DROPPED: [&str; 8] = [
+const DROPPED: [&str; 9] = [
     "cache_control", // marks the last block, which others do by themselves
     "diagnostics",
     "fallbacks",
@@ -21,6 +21,7 @@ const DROPPED: [&str; 8] = [
     "user_profile_id",
     "workspace_id",
     "anthropic_version",
+    "safeguards", // of Claude Code's automatic mode; refused, it repeats the request without
 ];
 
 /// Reads a request.
@@ -68,10 +69,6 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
         && speed.as_str().as_deref() != Some("standard")
     {
         warnings.add("speed", "unsupported");
-    }
-    if take::raw(&mut body, "safeguards").is_some() {
-        // Claude Code's automatic mode; refused, it would only repeat the request without.
-        warnings.add("safeguards", "unsupported");
     }
     if let Some(servers) = take::raw(&mut body, "mcp_servers")
         && take::as_array(servers, "mcp_servers")?.next().is_some()

@@ -136,6 +136,7 @@ fn web_search<'a>(
         allowed_domains,
         blocked_domains,
         uses_max: count(tool, "max_uses", at)?,
+        from_cache: false,
     })
 }
 

@@ -15,7 +15,6 @@ use crate::protocol::render::{Elements, Members};
 use crate::protocol::text::Text;
 use crate::protocol::{Outgoing, Protocol, Target, Warnings};
 use crate::wire::json::Raw;
-use crate::wire::text::base64_decode;
 
 /// `cache_control` marks a request may have (protocols.md 6.1).
 const CACHE_MARKS_MAX: usize = 4;
@@ -378,12 +377,10 @@ impl Writer {
     /// A PDF as it is; a text as a document of text; nothing else is taken.
     fn file(&mut self, file: &File<'_>, mark: Option<&str>, list: &mut Elements<'_>) {
         let mut plain = None;
-        if let Source::Data { media_type, data } = &file.source {
+        if let Source::Data { media_type, .. } = &file.source {
             let kind = media_type.decode();
-            if kind.starts_with("text/") || kind == "application/json" {
-                plain = base64_decode(&data.decode())
-                    .and_then(|bytes| String::from_utf8(bytes).ok())
-                    .map(Text::owned);
+            if file.is_text() {
+                plain = file.text();
                 if plain.is_none() {
                     return self.fail(refuse(self.field, "a text file is no base64 of UTF-8"));
                 }
@@ -414,19 +411,19 @@ impl Writer {
         });
     }
 
-    /// Only with its proof: Claude refuses a thought that it cannot recognise.
+    /// With its proof, because Claude refuses a thought that it cannot recognise. `adapt` leaves one without only where the
+    /// upstream signs nothing.
     fn reasoning(&mut self, reasoning: &Reasoning<'_>, list: &mut Elements<'_>) {
-        let Some(proof) = &reasoning.proof else {
-            return;
-        };
-        list.object(|m| {
-            if proof.owner == Owner::Messages && proof.redacted {
+        list.object(|m| match &reasoning.proof {
+            Some(proof) if proof.owner == Owner::Messages && proof.redacted => {
                 m.str("type", "redacted_thinking")
                     .text("data", &proof.value);
-            } else {
+            }
+            proof => {
                 m.str("type", "thinking");
                 m.text("thinking", &reasoning.text);
-                m.text("signature", &signature(proof));
+                let signature = proof.as_ref().map(signature).unwrap_or_default();
+                m.text("signature", &signature);
             }
         });
     }

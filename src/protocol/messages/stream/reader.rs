@@ -54,8 +54,9 @@ enum SlotKind {
         id: Option<Text<'static>>,
         input: Text<'static>,
     },
-    /// Nothing that could be told in another protocol.
-    Ignored,
+    /// Nothing that could be told in another protocol: its type, which is named as lost. Empty: nothing is lost, what a search
+    /// found is in the text that cites it.
+    Ignored { lost: Text<'static> },
 }
 
 impl SlotKind {
@@ -65,7 +66,7 @@ impl SlotKind {
             (SlotKind::Text { .. }, Form::Text)
                 | (SlotKind::Thinking { .. }, Form::Thinking)
                 | (SlotKind::Call { .. } | SlotKind::Hosted { .. }, Form::Input)
-                | (SlotKind::Ignored, _)
+                | (SlotKind::Ignored { .. }, _)
         )
     }
 }
@@ -219,9 +220,9 @@ impl Reader {
     fn message_delta(&mut self, mut frame: Object<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
         self.begin(out)?;
         if let Some(delta) = take::raw(&mut frame, "delta").and_then(|raw| raw.as_object().ok())
-            && let Some(ending) = ending::read(&delta)?
+            && let Some(finish) = ending::read(&delta)?
         {
-            self.finish = Some(ending.finish.into_owned());
+            self.finish = Some(finish.into_owned());
         }
         self.usage(frame.get("usage"), out)
     }
@@ -324,7 +325,13 @@ impl Reader {
                 };
                 self.slot(index, kind).map(drop)
             }
-            _ => self.slot(index, SlotKind::Ignored).map(drop),
+            kind => {
+                let lost = match kind {
+                    "web_search_tool_result" | "" => Text::EMPTY,
+                    kind => Text::owned(kind.to_owned()),
+                };
+                self.slot(index, SlotKind::Ignored { lost }).map(drop)
+            }
         }
     }
 
@@ -399,7 +406,7 @@ impl Reader {
                 }
                 return Ok(());
             }
-            SlotKind::Ignored => return Ok(()),
+            SlotKind::Ignored { .. } => return Ok(()),
         };
         emit(*key, Event::Delta(piece), out)
     }
@@ -432,7 +439,18 @@ impl Reader {
         let Slot { key, kind, .. } = self.open.remove(at);
         match kind {
             SlotKind::Text { opened: true } => emit(key, Event::Close { whole: true }, out),
-            SlotKind::Text { opened: false } | SlotKind::Ignored => Ok(()),
+            SlotKind::Text { opened: false } => Ok(()),
+            SlotKind::Ignored { lost } if lost.is_empty() => Ok(()),
+            SlotKind::Ignored { lost } => {
+                let (id, query) = (None, None);
+                let name = lost;
+                emit(
+                    key,
+                    Event::Open(Open::Hosted(Hosted { name, id, query })),
+                    out,
+                )?;
+                emit(key, Event::Close { whole: true }, out)
+            }
             SlotKind::Thinking { signature } => {
                 if let Some(proof) = native_proof(signature, false) {
                     emit(key, Event::Delta(Piece::Proof(proof)), out)?;

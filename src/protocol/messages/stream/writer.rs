@@ -92,13 +92,21 @@ impl Writer {
     }
 
     /// Writes the error event; nothing follows it.
-    pub fn fail(&mut self, error: &Error, _cx: &Context, out: &mut Vec<u8>) {
+    pub fn fail(&mut self, error: &Error, cx: &Context, out: &mut Vec<u8>) {
         frame(out, "error", |m| {
             m.nested("error", |m| {
                 m.str("type", anthropic_word(error))
                     .str("message", &anthropic_message(error));
             });
+            if !cx.request_id.is_empty() {
+                m.str("request_id", &cx.request_id);
+            }
         });
+    }
+
+    /// Bytes kept until they can be checked.
+    pub fn held_bytes(&self) -> usize {
+        self.arguments.as_escaped().len()
     }
 
     /// Writes a sign of life.

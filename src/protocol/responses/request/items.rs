@@ -311,26 +311,18 @@ fn file<'a>(part: &Object<'a>, path: &str) -> Result<File<'a>, Error> {
     if get(part, "file_id").is_some() {
         return Err(foreign_file(path));
     }
+    let name = optional(part, "filename", path)?;
     let source = match optional(part, "file_url", path)? {
         Some(url) => Source::Url(url),
         None => {
             let data = required(part, "file_data", path)?;
-            if data.as_escaped().starts_with("data:") {
-                Source::of_url(data).ok_or_else(|| {
-                    wrong(format!("{path}.file_data"), "a data: URL must be base64")
-                })?
-            } else {
-                // Bare base64: the documents that people send are PDFs.
-                Source::Data {
-                    media_type: Text::constant("application/pdf"),
-                    data,
-                }
-            }
+            Source::of_file(data, name.as_ref())
+                .ok_or_else(|| wrong(format!("{path}.file_data"), "a data: URL must be base64"))?
         }
     };
     Ok(File {
         source,
-        name: optional(part, "filename", path)?,
+        name,
         cache: cache(part),
     })
 }

@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::effort::Effort;
 use crate::protocol::neutral::{Format, Named, Request};
-use crate::protocol::render::Members;
-use crate::protocol::responses::{output, state};
+use crate::protocol::render::{Members, one_line};
+use crate::protocol::responses::state;
 use crate::protocol::{Protocol, Warnings, take};
 use crate::wire::json::{Object, Raw};
 use std::borrow::Cow;
@@ -295,11 +295,11 @@ fn echo(body: &Object<'_>) -> String {
     let mut m = Members::resume(&mut out, true);
     for (key, default) in ALWAYS {
         let value = get(body, key).map_or(default, |raw| raw.text());
-        m.raw(key, &output::one_line(value));
+        m.raw(key, &one_line(value));
     }
     for key in IF_SAID {
         if let Some(raw) = get(body, key) {
-            m.raw(key, &output::one_line(raw.text()));
+            m.raw(key, &one_line(raw.text()));
         }
     }
     String::from_utf8(out).unwrap_or_default() // pieces of a str and ASCII

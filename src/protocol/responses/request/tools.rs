@@ -201,6 +201,7 @@ fn web_search<'a>(tool: &Object<'a>, path: &str) -> Result<WebSearch<'a>, Error>
         allowed_domains: filters,
         blocked_domains: None,
         uses_max: None,
+        from_cache: get(tool, "external_web_access").and_then(Raw::as_bool) == Some(false),
     })
 }
 

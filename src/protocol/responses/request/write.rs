@@ -38,6 +38,9 @@ pub fn write(
     store(request, caps, &mut m, &mut invented);
     m.array("input", |list| input::input(request, caps, list));
     tools::tools(request, caps, &mut m)?;
+    if let Some(most) = request.hosted_calls_max {
+        m.number("max_tool_calls", most);
+    }
     if let Some(limit) = &request.limit {
         m.number("max_output_tokens", limit.value);
     }
@@ -215,6 +218,14 @@ fn includes(
     });
 }
 
+/// An id that OpenAI takes: Claude Code's is longer, and `user` has no bound.
+fn identifier<'t>(id: &'t Text<'_>) -> Text<'t> {
+    if id.chars() <= IDENTIFIER_CHARS_MAX {
+        return id.borrow();
+    }
+    Text::owned(hex(&sha256(id.decode().as_bytes())))
+}
+
 /// Who asks, and how the server may cache and rank it. Only OpenAI's own labels cross, and only where they are known.
 fn labels(
     request: &Request<'_>,
@@ -224,17 +235,13 @@ fn labels(
 ) {
     m.raw_if("metadata", request.metadata.map(Raw::text));
     let who = request.safety_identifier.as_ref().or(request.user.as_ref());
-    m.text_if("safety_identifier", who);
+    m.text_if("safety_identifier", who.map(identifier).as_ref());
     m.text_if("prompt_cache_key", request.cache_key.as_ref());
     m.raw_if("moderation", request.moderation.map(Raw::text));
     if let Some(user) = request.user_id.as_ref().filter(|_| caps.labels) {
         let digest = hex(&sha256(user.decode().as_bytes()));
         if who.is_none() {
-            if user.chars() > IDENTIFIER_CHARS_MAX {
-                m.str("safety_identifier", &digest);
-            } else {
-                m.text("safety_identifier", user);
-            }
+            m.text("safety_identifier", &identifier(user));
         }
         // Claude Code's id contains its session, so one conversation keeps one key.
         if request.cache_key.is_none() {

@@ -197,7 +197,9 @@ impl Reader {
                 id: text("id"),
                 model: text("model"),
                 // Some servers send fractions.
-                created: created.and_then(|raw| raw.as_u64().or(raw.as_f64().map(|at| at as u64))),
+                created: created
+                    .and_then(|raw| raw.as_u64().or(raw.as_f64().map(|at| at as u64)))
+                    .filter(|&at| at > 0),
                 tier: text("service_tier"),
             }),
             out,
@@ -247,7 +249,7 @@ impl Reader {
         self.start(None, out)?;
         let (id, index) = said.place();
         let items = &mut self.items;
-        let at = items.find(id.as_ref(), index, part.kind());
+        let at = items.find(id.as_ref(), index, part.kind())?;
         if kind == "output_text.annotation.added" {
             return match said.annotation {
                 Some(annotation) => items.annotation(at, part, annotation, out),

@@ -10,7 +10,7 @@ use crate::protocol::context::Context;
 use crate::protocol::neutral::{
     Annotation, CallKind, Event, Finish, Hosted, Open, Opened, Piece, Reason, Start, Usage,
 };
-use crate::protocol::render::Members;
+use crate::protocol::render::{Members, one_line};
 use crate::protocol::responses::output::{self, Envelope, Part};
 use crate::protocol::text::Text;
 use crate::protocol::{Made, openai_words};
@@ -268,7 +268,7 @@ impl Writer {
                         b",\"logprobs\":[]",
                     ),
                     Some(odds) => {
-                        let tail = format!(",\"logprobs\":{}", output::one_line(odds.text()));
+                        let tail = format!(",\"logprobs\":{}", one_line(odds.text()));
                         delta(out, &mut self.sequence, name, route, text, tail.as_bytes());
                     }
                 }
@@ -470,6 +470,23 @@ impl Writer {
         self.snapshot("response.failed", now, cx, out);
         self.stage = Stage::Finished;
         self.output.clear();
+    }
+
+    /// Bytes kept because they are told once more when they are done, and again at the end.
+    pub fn held_bytes(&self) -> usize {
+        let open = match &self.open {
+            Block::Said { part, .. } => part.bytes(),
+            Block::Reasoning { text, proof, .. } => {
+                text.len() + proof.as_ref().map_or(0, |proof| proof.as_escaped().len())
+            }
+            Block::Call { arguments, .. } => arguments.len(),
+            Block::Hosted(_) | Block::None => 0,
+        };
+        let parts = self
+            .message
+            .as_ref()
+            .map_or(0, |message| message.parts.len());
+        self.output.len() + parts + open
     }
 
     /// Writes a comment: an event for this is known to few clients.

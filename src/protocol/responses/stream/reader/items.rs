@@ -93,13 +93,18 @@ pub struct Items {
 
 impl Items {
     /// The item a delta or a part belongs to, made if it was never announced.
-    pub fn find(&mut self, id: Option<&Text<'_>>, index: Option<u64>, kind: ItemKind) -> usize {
+    pub fn find(
+        &mut self,
+        id: Option<&Text<'_>>,
+        index: Option<u64>,
+        kind: ItemKind,
+    ) -> Result<usize, Error> {
         let id = id.map_or("", Text::as_escaped);
         let by_index = |item: &Item| Some(item.index) == index && item.kind == kind && !item.done;
         let found = self
             .by_id(id, kind)
             .or_else(|| self.list.iter().rposition(by_index));
-        found.unwrap_or_else(|| self.make(id, index, kind))
+        found.map_or_else(|| self.make(id, index, kind), Ok)
     }
 
     /// By id first: some servers count the index wrongly for parallel calls. By index then: others give each event of an
@@ -110,12 +115,17 @@ impl Items {
     }
 
     /// The item a snapshot is of. `listed`: it stands in the last event, where most of them are done already.
-    fn whole(&mut self, item: &Object<'_>, index: Option<u64>, listed: bool) -> usize {
+    fn whole(
+        &mut self,
+        item: &Object<'_>,
+        index: Option<u64>,
+        listed: bool,
+    ) -> Result<usize, Error> {
         let text = |key: &str| item.get(key).and_then(Text::of).unwrap_or_default();
         let kind = kind_of(item);
         let (id, call) = (text("id"), text("call_id"));
         if let Some(at) = self.by_id(id.as_escaped(), kind) {
-            return at;
+            return Ok(at);
         }
         let same_call = |known: &Item| match &known.call {
             Some(known) if !call.is_empty() => known == call.as_escaped(),
@@ -133,11 +143,14 @@ impl Items {
             .iter()
             .rposition(by_call)
             .or_else(|| self.list.iter().rposition(by_index));
-        found.unwrap_or_else(|| self.make(id.as_escaped(), index, kind))
+        found.map_or_else(|| self.make(id.as_escaped(), index, kind), Ok)
     }
 
-    fn make(&mut self, id: &str, index: Option<u64>, kind: ItemKind) -> usize {
+    fn make(&mut self, id: &str, index: Option<u64>, kind: ItemKind) -> Result<usize, Error> {
         let at = self.list.len();
+        if at == ITEMS_MAX {
+            return Err(too_many());
+        }
         self.list.push(Item {
             id: id.to_owned(),
             index: index.unwrap_or(at as u64),
@@ -147,7 +160,7 @@ impl Items {
             last: None,
             done: false,
         });
-        at
+        Ok(at)
     }
 
     fn block(&mut self, at: usize, part: Option<Part>) -> Result<(&mut Item, usize), Error> {
@@ -156,11 +169,8 @@ impl Items {
             return Ok((&mut self.list[at], found));
         }
         self.parts += 1;
-        if self.parts > ITEMS_MAX || self.list.len() > ITEMS_MAX {
-            return Err(Error::upstream(
-                Kind::BadReply,
-                format!("an answer of more than {ITEMS_MAX} parts"),
-            ));
+        if self.parts > ITEMS_MAX {
+            return Err(too_many());
         }
         let item = &mut self.list[at];
         // All parts of a reasoning item are one block.
@@ -322,13 +332,13 @@ impl Items {
     ) -> Result<(), Error> {
         let kind = part.get("type").and_then(Text::of);
         if kind.is_some_and(|kind| kind.is("reasoning_text")) {
-            let at = self.find(id, index, ItemKind::Reasoning);
+            let at = self.find(id, index, ItemKind::Reasoning)?;
             return match part.get("text").and_then(Text::of) {
                 Some(text) => self.snapshot(at, Slot::Thought(Part::Raw(number)), text, out),
                 None => Ok(()),
             };
         }
-        let at = self.find(id, index, ItemKind::Message);
+        let at = self.find(id, index, ItemKind::Message)?;
         self.content(at, number, part, out)
     }
 
@@ -386,7 +396,7 @@ impl Items {
         let same = |known: &Item| !id.is_empty() && known.id == id && known.kind == kind;
         let at = match self.list.iter().rposition(same) {
             Some(at) => at,
-            None => self.make(id, index, kind),
+            None => self.make(id, index, kind)?,
         };
         if kind == ItemKind::Call {
             self.open_call(at, item, out)?;
@@ -427,7 +437,7 @@ impl Items {
         index: Option<u64>,
         out: &mut Sink<'_>,
     ) -> Result<(), Error> {
-        let at = self.whole(item, index, false);
+        let at = self.whole(item, index, false)?;
         self.finish_item(at, item, out)
     }
 
@@ -438,7 +448,7 @@ impl Items {
         index: u64,
         out: &mut Sink<'_>,
     ) -> Result<(), Error> {
-        let at = self.whole(item, Some(index), true);
+        let at = self.whole(item, Some(index), true)?;
         self.finish_item(at, item, out)
     }
 
@@ -539,6 +549,12 @@ impl Items {
         }
         Ok(())
     }
+}
+
+#[cold]
+fn too_many() -> Error {
+    let message = format!("an answer of more than {ITEMS_MAX} parts");
+    Error::upstream(Kind::BadReply, message)
 }
 
 fn kind_of(item: &Object<'_>) -> ItemKind {

@@ -1,0 +1,4 @@
+//! Fuzzes bodies in chunks.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| llm_wrapper_fuzz::wire::chunked(input));

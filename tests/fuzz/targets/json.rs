@@ -1,0 +1,4 @@
+//! Fuzzes objects, scanned and spliced.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| llm_wrapper_fuzz::wire::json(input));

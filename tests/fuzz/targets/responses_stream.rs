@@ -1,0 +1,4 @@
+//! Fuzzes streams of Responses upstreams.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| llm_wrapper_fuzz::streams::responses(input));
