@@ -103,7 +103,7 @@ mod tests {
                 .text(event.as_bytes())
                 .map(|text| text.as_escaped().to_owned())
         };
-        for text in ["", "two", r#"a\"b"#, r#"\","z":[1,2]}"#, "é"] {
+        for text in ["", "two", r#"a\"b"#, r#"\",\"z\":[1,2]}"#, "é"] {
             let event = format!(r#"{{"a":"0123456789abcdef","t":"{text}","z":[1,2]}}"#);
             assert_eq!(found(&event).as_deref(), Some(text));
         }

@@ -22,7 +22,8 @@ impl<'a> Text<'a> {
         if text.bytes().all(is_literal) {
             return Text(Cow::Borrowed(text));
         }
-        let mut out = Vec::with_capacity(text.len() + 16);
+        // Source code grows by a fifth or so.
+        let mut out = Vec::with_capacity(text.len() + text.len() / 4 + 16);
         json::write_escaped(&mut out, text);
         Text(Cow::Owned(String::from_utf8(out).unwrap_or_default())) // write_escaped adds ASCII to a str
     }

@@ -535,56 +535,87 @@ pub fn decode(inner: &str) -> Option<Cow<'_, str>> {
     let Some(mut escape) = found else {
         return Some(Cow::Borrowed(inner));
     };
-    let mut out = String::with_capacity(inner.len());
-    let mut rest = inner;
-    loop {
-        out.push_str(&rest[..escape]);
-        rest = &rest[escape + 1..];
+    let mut out = Vec::with_capacity(inner.len());
+    out.extend_from_slice(&inner.as_bytes()[..escape]);
+    while escape < inner.len() {
+        let rest = &inner[escape + 1..];
         let letter = *rest.as_bytes().first()?;
-        // Every letter below is ASCII, so the cut after it is between two characters.
         let plain = match letter {
-            b'"' | b'\\' | b'/' => Some(letter as char),
-            b'b' => Some('\u{8}'),
-            b'f' => Some('\u{c}'),
-            b'n' => Some('\n'),
-            b'r' => Some('\r'),
-            b't' => Some('\t'),
+            b'"' | b'\\' | b'/' => Some(letter),
+            b'b' => Some(0x8),
+            b'f' => Some(0xc),
+            b'n' => Some(b'\n'),
+            b'r' => Some(b'\r'),
+            b't' => Some(b'\t'),
             b'u' => None,
             _ => return None,
         };
-        match plain {
-            Some(character) => {
-                out.push(character);
-                rest = &rest[1..];
+        let width = match plain {
+            Some(byte) => {
+                out.push(byte);
+                2
             }
             None => {
                 let unit = hex4(&rest[1..])?;
-                rest = &rest[5..];
                 let low = match unit {
-                    0xd800..=0xdbff => rest
+                    0xd800..=0xdbff => rest[5..]
                         .strip_prefix("\\u")
                         .and_then(hex4)
                         .filter(|low| (0xdc00..=0xdfff).contains(low)),
                     _ => None,
                 };
-                match low {
-                    Some(low) => {
-                        let code = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-                        out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
-                        rest = &rest[6..];
-                    }
-                    None => out.push(char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)),
-                }
+                let (code, width) = match low {
+                    Some(low) => (0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00), 12),
+                    None => (unit, 6),
+                };
+                let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                width
             }
-        }
-        match rest.find('\\') {
-            Some(next) => escape = next,
-            None => {
-                out.push_str(rest);
-                return Some(Cow::Owned(out));
-            }
+        };
+        let from = escape + width;
+        escape = from
+            + copy_until(&inner.as_bytes()[from..], &mut out, |word| {
+                zeros(word, b'\\')
+            });
+    }
+    String::from_utf8(out).ok().map(Cow::Owned)
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = ONES << 7;
+
+/// Marks the bytes of a word that are `byte`. The lowest mark is right; those above it may not be.
+fn zeros(word: u64, byte: u8) -> u64 {
+    let rest = word ^ (ONES * u64::from(byte));
+    rest.wrapping_sub(ONES) & !rest & HIGHS
+}
+
+/// The same for those a string cannot hold as they are: quote, backslash, control characters.
+fn specials(word: u64) -> u64 {
+    let controls = word.wrapping_sub(ONES * u64::from(b' ')) & !word & HIGHS;
+    controls | zeros(word, b'"') | zeros(word, b'\\')
+}
+
+/// Copies up to the first byte that `marks` finds and answers how many were. In words of eight bytes: source code has an
+/// escape every few, and a call of musl's memcpy costs more than copying them.
+fn copy_until(bytes: &[u8], out: &mut Vec<u8>, marks: impl Fn(u64) -> u64) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        out.extend_from_slice(word);
+        let found = marks(u64::from_le_bytes(*word));
+        if found != 0 {
+            let kept = found.trailing_zeros() as usize / 8;
+            out.truncate(out.len() - 8 + kept);
+            return at * 8 + kept;
         }
     }
+    // Filled up with what is never marked.
+    let mut last = [b' '; 8];
+    last[..tail.len()].copy_from_slice(tail);
+    let kept = (marks(u64::from_le_bytes(last)).trailing_zeros() as usize / 8).min(tail.len());
+    out.extend_from_slice(&tail[..kept]);
+    words.len() * 8 + kept
 }
 
 /// The number of the four hex digits that `text` begins with.
@@ -605,13 +636,9 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
 /// Appends `text` escaped, without quotes: what [`Raw::string_inner`] takes apart.
 pub fn write_escaped(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
-    let mut kept = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= b' ' && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[kept..at]);
-        kept = at + 1;
+    out.reserve(bytes.len());
+    let mut at = copy_until(bytes, out, specials);
+    while let Some(&byte) = bytes.get(at) {
         let short = match byte {
             b'"' | b'\\' => byte,
             b'\n' => b'n',
@@ -619,16 +646,18 @@ pub fn write_escaped(out: &mut Vec<u8>, text: &str) {
             b'\t' => b't',
             0x8 => b'b',
             0xc => b'f',
-            _ => {
-                out.extend_from_slice(b"\\u00");
-                out.push(b'0' + (byte >> 4));
-                out.push(b"0123456789abcdef"[usize::from(byte & 15)]);
-                continue;
-            }
+            _ => 0,
         };
-        out.extend_from_slice(&[b'\\', short]);
+        if short == 0 {
+            out.extend_from_slice(b"\\u00");
+            out.push(b'0' + (byte >> 4));
+            out.push(b"0123456789abcdef"[usize::from(byte & 15)]);
+        } else {
+            out.extend_from_slice(&[b'\\', short]);
+        }
+        at += 1;
+        at += copy_until(&bytes[at..], out, specials);
     }
-    out.extend_from_slice(&bytes[kept..]);
 }
 
 #[cfg(test)]

@@ -305,6 +305,22 @@ fn elements_are_checked_before_they_are_given() {
 }
 
 #[test]
+fn every_place_of_an_escape_in_a_word() {
+    for special in ["\"", "\\", "\n", "\u{1}", "\u{1f}", "é", "\u{7f}", "😀"] {
+        for lead in 0..20 {
+            for tail in 0..20 {
+                let plain = "a".repeat(lead) + special + &"!".repeat(tail) + special;
+                let mut out = Vec::new();
+                write_string(&mut out, &plain);
+                let text = String::from_utf8(out).unwrap();
+                assert_eq!(text, serde_json::to_string(&plain).unwrap());
+                assert_eq!(Raw::parse(&text).unwrap().as_str().unwrap(), plain);
+            }
+        }
+    }
+}
+
+#[test]
 fn written_strings_read_back() {
     let mut every = String::new();
     every.extend((0..0x250).filter_map(char::from_u32));
