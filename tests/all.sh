@@ -51,6 +51,9 @@ cargo fmt --check
 section "lints"
 cargo clippy --quiet --all-targets -- -D warnings
 
+section "fuzzing targets"
+cargo check --quiet --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz
+
 section "dependencies"
 crates=$(cargo tree -e normal --target x86_64-unknown-linux-musl --prefix none | sort -u | wc -l)
 echo "$crates crates"

@@ -283,13 +283,12 @@ pub fn messages(out: &[u8]) -> Result<Ending, String> {
                     reason != "tool_use" || !calls.is_empty(),
                     "tool_use without a call"
                 );
-                for (at, call) in calls.iter().enumerate() {
-                    let is_last = at + 1 == calls.len();
+                for call in &calls {
                     let is_object = call.trim().is_empty()
-                        || serde_json::from_str::<Value>(call).is_ok_and(|v| v.is_object());
-                    // The one that was cut at the limit ends as Anthropic ends it. What nests deeper than
-                    // serde_json reads is not judged here.
-                    let cut = is_last && reason == "max_tokens";
+                        || serde_json::from_str::<Value>(&tamed(call)).is_ok_and(|v| v.is_object());
+                    // Those that were cut at the limit end as Anthropic ends them. What nests deeper than serde_json
+                    // reads is not judged here.
+                    let cut = reason == "max_tokens";
                     let deep = call.bytes().filter(|b| b"[{".contains(b)).count() > 100;
                     need!(is_object || cut || deep, "arguments {call}");
                 }

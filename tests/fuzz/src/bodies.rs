@@ -1,9 +1,9 @@
 //! Whole bodies: requests in all six directions, and answers of every upstream.
 
 use crate::grammar::Ending;
-use crate::streams::{context, ending, made};
+use crate::streams::{context, converted, ending, made};
 use llm_wrapper::error::Kind;
-use llm_wrapper::protocol::{Caps, Protocol, Warnings, convert_request, convert_response, replay};
+use llm_wrapper::protocol::{Caps, Protocol, Warnings, convert_response, replay};
 use llm_wrapper::wire::json;
 use serde_json::Value;
 
@@ -42,10 +42,10 @@ pub fn requests(input: &[u8]) {
     let to = Protocol::ALL[(usize::from(pair) + 1 + usize::from(pair) / 3 % 2) % 3];
     let (kind, model) = KINDS[usize::from(kind) % KINDS.len()];
     let caps = Caps::of(kind, model);
-    let Ok(done) = convert_request(from, to, &caps, model, body) else {
+    let Ok(done) = converted(from, to, &caps, model, body) else {
         return;
     };
-    let again = convert_request(from, to, &caps, model, body).expect("the same again");
+    let again = converted(from, to, &caps, model, body).expect("the same again");
     assert_eq!(again.body, done.body, "the same request, the same bytes");
     assert!(done.body.len() <= ENVELOPE_BYTES_MAX + GROWTH_MAX * body.len());
     // What lies inside members that are only carried is as sound as it came.
@@ -72,7 +72,7 @@ pub fn requests(input: &[u8]) {
     );
     // What was written is a request of its protocol: our own reader takes it.
     let onward = Protocol::ALL[(Protocol::ALL.iter().position(|&p| p == to).unwrap_or(0) + 1) % 3];
-    if let Err(error) = convert_request(to, onward, &Caps::default(), "m", &done.body) {
+    if let Err(error) = converted(to, onward, &Caps::default(), "m", &done.body) {
         assert_eq!(error.kind, Kind::Unsupported, "{error}: {}", shown());
     }
 }
@@ -87,7 +87,15 @@ pub fn answers(input: &[u8]) {
     let client = Protocol::ALL[(first + 1 + first / 3 % 2) % 3];
     let cx = context(client, upstream, first / 6 % 16);
     let mut warnings = Warnings::default();
-    let whole = convert_response(upstream, client, &cx, &made(), body, &mut warnings);
+    let whole = convert_response(
+        upstream,
+        client,
+        &cx,
+        &made(),
+        body,
+        &mut warnings,
+        Vec::new(),
+    );
     let stream = replay(upstream, client, &cx, &made(), body, &mut warnings);
     if !is_json(body) {
         return;

@@ -3,11 +3,12 @@
 
 use crate::grammar::{self, Ending};
 use crate::pieces;
-use llm_wrapper::error::Error;
+use llm_wrapper::error::{Blame, Error};
 use llm_wrapper::protocol::Protocol::{self, Chat, Messages, Responses};
 use llm_wrapper::protocol::{
-    Caps, Collector, Context, Made, Translator, Warnings, convert_request,
+    Caps, Collector, Context, Converted, Made, Translator, Warnings, convert_request,
 };
+use llm_wrapper::wire::json::Object;
 use std::cell::OnceCell;
 
 /// Output is at most this many times the input: a Responses client is told of each tiny piece in about 300 bytes, of each new
@@ -34,6 +35,18 @@ pub(crate) fn ending(client: Protocol, out: &[u8]) -> Ending {
     checked.unwrap_or_else(|fault| panic!("{fault}\n{}", String::from_utf8_lossy(out)))
 }
 
+/// A request converted, from its bytes on.
+pub(crate) fn converted(
+    from: Protocol,
+    to: Protocol,
+    caps: &Caps,
+    model: &str,
+    body: &[u8],
+) -> Result<Converted, Error> {
+    let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Client))?;
+    convert_request(from, to, caps, model, object, Vec::new())
+}
+
 const CHAT_REQUEST: &[u8] = br#"{"model":"m","stream":true,"stop":["END","\n\n"],"messages":[{"role":"user","content":"Go"}],"tools":[
 {"type":"function","function":{"name":"read.file","parameters":{"type":"object","properties":{"path":{"type":"string"}}}}},
 {"type":"custom","custom":{"name":"note"}}]}"#;
@@ -57,7 +70,7 @@ pub(crate) fn context(client: Protocol, upstream: Protocol, choice: usize) -> Co
         Messages => MESSAGES_REQUEST,
         Responses => RESPONSES_REQUEST,
     };
-    match convert_request(client, upstream, &caps, "model-1", body) {
+    match converted(client, upstream, &caps, "model-1", body) {
         Ok(converted) => Context {
             logprobs: upstream == Responses,
             ..converted.context

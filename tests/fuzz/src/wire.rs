@@ -2,7 +2,9 @@
 
 use crate::{choice, pieces};
 use llm_wrapper::error::Fault;
-use llm_wrapper::wire::body::{Decoder, Framing, LAST_CHUNK, Step, write_chunk};
+use llm_wrapper::wire::body::{
+    CHUNK_PREFIX_BYTES_MAX, CHUNK_SUFFIX, Decoder, Framing, LAST_CHUNK, Step, chunk_prefix,
+};
 use llm_wrapper::wire::head::{
     self, Headers, Method, RequestHead, ResponseHead, Searched, Version, parse_request,
     parse_response,
@@ -264,7 +266,11 @@ pub fn chunked(input: &[u8]) {
     assert_eq!(naive, Some((body.clone(), end)), "{}", input.escape_ascii());
     let mut written = Vec::new();
     for piece in pieces(seed, &body) {
-        write_chunk(&mut written, piece);
+        let mut room = [0; CHUNK_PREFIX_BYTES_MAX];
+        let at = chunk_prefix(piece.len(), &mut room);
+        written.extend_from_slice(&room[at..]);
+        written.extend_from_slice(piece);
+        written.extend_from_slice(CHUNK_SUFFIX);
     }
     written.extend_from_slice(LAST_CHUNK);
     let length = written.len();
