@@ -26,6 +26,8 @@ struct Middle {
     stops: Option<Stops>,
     grammar: Grammar,
     blocks: usize,
+    /// A call was cut inside.
+    cut: bool,
     usage: Option<Usage>,
     warnings: Warnings,
     cx: Context,
@@ -40,6 +42,7 @@ impl Middle {
             stops: Stops::new(&cx.stops, cx.estimate),
             grammar: Grammar::Before,
             blocks: 0,
+            cut: false,
             usage: None,
             warnings: Warnings::default(),
             cx,
@@ -67,12 +70,21 @@ impl Middle {
             stops,
             grammar,
             blocks,
+            cut,
             usage,
             warnings,
             cx,
             made,
         } = self;
-        let mut last = |event: Event<'_>| {
+        let mut last = |mut event: Event<'_>| {
+            match &mut event {
+                Event::Close { whole } => *cut |= !*whole,
+                // Some servers call an answer complete whose last call they call incomplete. Nobody may act on that call.
+                Event::Finish(finish) if *cut && finish.reason == Reason::Done => {
+                    finish.reason = Reason::Length;
+                }
+                _ => {}
+            }
             *grammar = grammar.step(&event)?;
             if matches!(event, Event::Open(_)) {
                 *blocks += 1;

@@ -203,3 +203,19 @@ fn an_error_beside_a_stop_comes_too_late() {
     assert_eq!(outcome.error, None, "{}", outcome.out);
     assert_eq!(messages_steps(&outcome.out)[2], "a ");
 }
+
+#[test]
+fn an_answer_that_is_complete_with_a_call_that_is_not_was_cut() {
+    let item = r#"{"type":"function_call","id":"fc","call_id":"a","name":"report","arguments":"{\"s","status":"incomplete"}"#;
+    let stream = format!(
+        "data: {{\"type\":\"response.created\",\"response\":{{\"id\":\"r\"}}}}\n\n\
+data: {{\"type\":\"response.output_item.done\",\"output_index\":0,\"item\":{item}}}\n\n\
+data: {{\"type\":\"response.completed\",\"response\":{{\"id\":\"r\",\"status\":\"completed\",\"output\":[]}}}}\n\n"
+    );
+    let outcome = check_stream(Responses, Messages, &cx(Messages, Responses), &stream);
+    let steps = messages_steps(&outcome.out);
+    assert_eq!(steps[4], "max_tokens 0/0/0", "{steps:?}");
+    let outcome = check_stream(Responses, Chat, &cx(Chat, Responses), &stream);
+    let lines = chat_lines(&outcome.out);
+    assert!(lines.contains(&"finish length".to_owned()), "{lines:?}");
+}
