@@ -212,14 +212,12 @@ impl Forward<'_> {
                     let piece = body.poll_piece(cx, |piece| {
                         let data = piece.data();
                         trace.hears(data);
-                        out.spare(data.len() * growth + EVENT_BYTES);
-                        let mut fed = Ok(());
-                        out.append_with(|out| {
-                            fed = translator.feed(data, out);
-                            if piece.last && fed.is_ok() {
-                                fed = translator.finish(out);
-                            }
-                        });
+                        let mut events = Buffer::vector(data.len() * growth + EVENT_BYTES);
+                        let mut fed = translator.feed(data, &mut events);
+                        if piece.last && fed.is_ok() {
+                            fed = translator.finish(&mut events);
+                        }
+                        out = Buffer::of(events);
                         fed
                     });
                     if let Poll::Ready(fed) = piece {

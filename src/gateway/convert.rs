@@ -92,7 +92,7 @@ impl Forward<'_> {
         trace.warnings.merge(warnings);
         let made = Made {
             now_unix_s: clock::unix_s(),
-            random: tls::random(),
+            random: tls::random_of_thread(),
         };
         Ok(Conversion {
             route: route.clone(),

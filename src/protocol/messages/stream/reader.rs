@@ -517,8 +517,10 @@ fn nonsense(what: &str) -> Error {
 /// object (which allocates). None: it is something else, or spelt otherwise.
 fn common_delta(data: &str) -> Option<(u64, Form, Text<'_>)> {
     let rest = data.strip_prefix(r#"{"type":"content_block_delta","index":"#)?;
-    let (index, rest) = rest.split_once(r#","delta":{"type":""#)?;
-    if index.is_empty() || index.len() > 4 || !index.bytes().all(|b| b.is_ascii_digit()) {
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (index, rest) = rest.split_at(digits);
+    let rest = rest.strip_prefix(r#","delta":{"type":""#)?;
+    if index.is_empty() || index.len() > 4 {
         return None;
     }
     let (form, rest) = if let Some(rest) = rest.strip_prefix(r#"text_delta","text":"#) {
