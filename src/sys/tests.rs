@@ -56,3 +56,38 @@ fn a_tied_child_leads_its_own_session_and_ends_with_the_thread_that_spawned_it()
     assert!(!child.wait().unwrap().success());
     assert!(started.elapsed().as_secs() < 50);
 }
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn bytes_are_copied_as_they_were_whatever_the_count_and_the_overlap() {
+    unsafe extern "C" {
+        fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8;
+    }
+    let source: Vec<u8> = (0..6000_u32).map(|n| (n * 7 + n / 251) as u8).collect();
+    let counts = (0..300).chain([511, 512, 1000, 2047, 2048, 2049, 2500]);
+    for count in counts {
+        // Apart, and overlapping from both sides by little and by nearly all; aligned and not.
+        for (from, to) in [
+            (0, 3000),
+            (3, 3001),
+            (3001, 7),
+            (100, 100),
+            (100, 101),
+            (101, 100),
+            (100, 117),
+            (117, 100),
+            (64, 96),
+            (96, 64),
+            (100, 100 + count * 2 / 3),
+            (100 + count * 2 / 3, 100),
+        ] {
+            let (mut copied, mut expected) = (source.clone(), source.clone());
+            expected.copy_within(from..from + count, to);
+            let begin = copied.as_mut_ptr();
+            // SAFETY: both ranges lie inside of `copied`.
+            let given = unsafe { memmove(begin.add(to), begin.add(from), count) };
+            assert_eq!(given.addr() - begin.addr(), to);
+            assert!(copied == expected, "{count} bytes from {from} to {to}");
+        }
+    }
+}
