@@ -70,8 +70,8 @@ fn after<'e>(event: &'e [u8], front: &[u8]) -> Option<&'e [u8]> {
     is_same(found, front).then_some(rest)
 }
 
-/// In blocks: musl's memcmp goes byte by byte.
-fn is_same(one: &[u8], other: &[u8]) -> bool {
+/// Whether they are alike. In blocks: musl's memcmp goes byte by byte.
+pub fn is_same(one: &[u8], other: &[u8]) -> bool {
     let ((blocks, tail), (other_blocks, other_tail)) =
         (one.as_chunks::<16>(), other.as_chunks::<16>());
     let words = blocks.iter().zip(other_blocks);

@@ -9,6 +9,7 @@ use crate::protocol::context::Context;
 use crate::protocol::neutral::{
     BlockKey, CallKind, Event, Finish, Hosted, Keyed, Open, Opened, Piece, Sink, Start,
 };
+use crate::protocol::pattern::is_same;
 use crate::protocol::take;
 use crate::protocol::text::Text;
 use crate::protocol::{in_stream, says_error, truncated};
@@ -516,19 +517,19 @@ fn nonsense(what: &str) -> Error {
 /// The delta that makes up nearly all of a stream, in the spelling Anthropic gives it, found without parsing the frame as an
 /// object (which allocates). None: it is something else, or spelt otherwise.
 fn common_delta(data: &str) -> Option<(u64, Form, Text<'_>)> {
-    let rest = data.strip_prefix(r#"{"type":"content_block_delta","index":"#)?;
+    let rest = after(data, r#"{"type":"content_block_delta","index":"#)?;
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let (index, rest) = rest.split_at(digits);
-    let rest = rest.strip_prefix(r#","delta":{"type":""#)?;
+    let rest = after(rest, r#","delta":{"type":""#)?;
     if index.is_empty() || index.len() > 4 {
         return None;
     }
-    let (form, rest) = if let Some(rest) = rest.strip_prefix(r#"text_delta","text":"#) {
+    let (form, rest) = if let Some(rest) = after(rest, r#"text_delta","text":"#) {
         (Form::Text, rest)
-    } else if let Some(rest) = rest.strip_prefix(r#"input_json_delta","partial_json":"#) {
+    } else if let Some(rest) = after(rest, r#"input_json_delta","partial_json":"#) {
         (Form::Input, rest)
     } else {
-        let rest = rest.strip_prefix(r#"thinking_delta","thinking":"#)?;
+        let rest = after(rest, r#"thinking_delta","thinking":"#)?;
         (Form::Thinking, rest)
     };
     // Anthropic pads frames with blanks before the last brace.
@@ -539,6 +540,12 @@ fn common_delta(data: &str) -> Option<(u64, Form, Text<'_>)> {
         .strip_suffix('}')?;
     let text = Text::of(Raw::parse(inner).ok()?)?;
     Some((index.parse().ok()?, form, text))
+}
+
+/// What follows `front`.
+fn after<'d>(text: &'d str, front: &str) -> Option<&'d str> {
+    let found = text.as_bytes().get(..front.len())?;
+    is_same(found, front.as_bytes()).then(|| &text[front.len()..])
 }
 
 #[cfg(test)]
