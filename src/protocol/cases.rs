@@ -8,6 +8,7 @@ mod fields;
 mod laws;
 mod messages_chat;
 mod messages_responses;
+mod nested;
 mod recorded;
 mod responses_chat;
 mod responses_messages;
