@@ -44,7 +44,9 @@ impl Warnings {
     /// It was dropped, and the record says so, once for all such items: no header names it, and a `strict` alias bears it.
     #[cold]
     pub fn note(&mut self, place: &str, key: &str) {
-        let key = &key[..key.floor_char_boundary(NOTED_NAME_BYTES_MAX)];
+        let mut ends = (0..=key.len().min(NOTED_NAME_BYTES_MAX)).rev();
+        let end = ends.find(|&end| key.is_char_boundary(end));
+        let key = &key[..end.unwrap_or(0)];
         let is_it = |noted: &String| {
             let rest = noted.strip_prefix(place);
             rest.and_then(|rest| rest.strip_prefix('.')) == Some(key)
