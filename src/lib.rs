@@ -68,6 +68,7 @@
 //!    client's names and ids) → stops → grammar → writer, one function from bytes to bytes. The head leaves with the first
 //!    event; until then a failure is an HTTP error, afterwards an error event; silence is filled every 15 s.
 //! 5. A stream becomes a whole answer, or a whole answer a stream, where the two sides disagree about streaming.
+//! 6. An upstream that pauses while a tool of its own is at work is asked again (`gateway::pause`), and all it says is one answer.
 //!
 //! A fourth protocol is a fourth folder beside [`protocol::responses`] and an arm in each `match` of `protocol::twins`.
 

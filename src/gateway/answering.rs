@@ -3,6 +3,7 @@
 //! told inside the stream, in the client's protocol.
 
 use super::Refusal;
+use super::convert::Sending;
 use super::debug::mode;
 use super::forward::{Forward, silent};
 use super::headers::write_request_ids;
@@ -28,7 +29,7 @@ use tokio::time::Instant;
 /// A client of a converted stream hears something at least this often: proxies cut at 30 or 60 s.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A whole answer that has to be converted is no larger than this.
-const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What a first event takes beside the bytes it was made of.
 const EVENT_BYTES: usize = 512;
 /// After the last event an upstream may take this long to end its body, so that its connection can be used again.
@@ -50,10 +51,17 @@ pub(super) struct Streaming {
     translator: Translator,
     body: Body,
     keeping: Option<Keeping>,
+    /// What the upstream is asked again if it pauses.
+    again: Option<Box<Sending>>,
 }
 
 impl Streaming {
-    pub fn new(answering: Answering, client: Protocol, body: Body) -> Streaming {
+    pub fn new(
+        answering: Answering,
+        client: Protocol,
+        body: Body,
+        again: Option<Box<Sending>>,
+    ) -> Streaming {
         let Answering {
             cx,
             made,
@@ -64,6 +72,7 @@ impl Streaming {
             translator: Translator::new(to, client, cx, made),
             body,
             keeping,
+            again,
         }
     }
 }
@@ -190,7 +199,9 @@ impl Forward<'_> {
             translator,
             body,
             keeping,
+            again,
         } = &mut *streaming;
+        let asked_bytes = again.as_ref().map_or(0, |again| again.body.len());
         let idle = body.idle();
         // Each event of a Responses stream repeats its name and its place.
         let growth = if self.protocol == Protocol::Responses {
@@ -249,7 +260,8 @@ impl Forward<'_> {
             if translator.is_finished() {
                 break;
             }
-            if let Err(error) = self.keep_bytes(&mut share, translator.held_bytes()).await {
+            let kept_bytes = translator.held_bytes() + asked_bytes;
+            if let Err(error) = self.keep_bytes(&mut share, kept_bytes).await {
                 return self
                     .fail_stream(exchange, trace, translator, out, error)
                     .await;
@@ -262,6 +274,22 @@ impl Forward<'_> {
                 told_at = now;
             }
             out.release();
+            if translator.is_paused()
+                && let Some(again) = again
+            {
+                let told = translator.said();
+                let going_on = Box::pin(self.go_on(exchange, trace, again, told, true));
+                match going_on.await {
+                    Ok(answer) => let_end(std::mem::replace(body, answer.body)),
+                    Err(Refusal::Error(error)) => {
+                        let failing = self.fail_stream(exchange, trace, translator, out, *error);
+                        return Box::pin(failing).await;
+                    }
+                    Err(left) => return Err(left),
+                }
+                translator.go_on();
+                heard_at = Instant::now();
+            }
         }
         trace.warnings.merge(translator.warnings().clone());
         // Before the client hears of the end: its next request may refer to it.
@@ -281,17 +309,18 @@ impl Forward<'_> {
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
+        sending: &Sending,
         answering: Answering,
         mut answer: Answer,
     ) -> Result<(), Refusal> {
-        let body = match self.collect(exchange, &mut answer, ANSWER_BYTES_MAX).await {
+        let collected = self.collect_turn(exchange, trace, sending, &mut answer);
+        let body = match collected.await {
             Ok(body) => body,
             Err(Refusal::Error(error)) if exchange.is_begun() => {
                 return self.fail(exchange, trace, &answering, *error).await;
             }
             Err(refusal) => return Err(refusal),
         };
-        trace.hears(body.data());
         let mut warnings = Warnings::default();
         let Answering { cx, made, to, .. } = &answering;
         let events = replay(*to, self.protocol, cx, made, body.data(), &mut warnings);
@@ -334,7 +363,7 @@ impl Forward<'_> {
     }
 
     /// Makes the budget cover what a conversion keeps.
-    async fn keep_bytes(&self, share: &mut Share, kept: usize) -> Result<(), Error> {
+    pub(super) async fn keep_bytes(&self, share: &mut Share, kept: usize) -> Result<(), Error> {
         if kept <= KEPT_FREE_BYTES || self.app.budget.cover(share, kept as u64).await {
             return Ok(());
         }
@@ -347,6 +376,7 @@ impl Forward<'_> {
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
+        sending: &Sending,
         answering: Answering,
         mut body: Body,
     ) -> Result<(Vec<u8>, Option<Usage>), Refusal> {
@@ -360,27 +390,37 @@ impl Forward<'_> {
         let mut share = Share::default();
         let idle = body.idle();
         while !collector.is_finished() {
-            let (gone, alarm) = exchange.waiting();
-            let mut gone = pin!(gone);
-            alarm.set(idle);
-            let last = poll_fn(|cx| {
-                let piece = body.poll_piece(cx, |piece| {
-                    trace.hears(piece.data());
-                    collector.feed(piece.data()).map(|()| piece.last)
-                });
-                if let Poll::Ready(fed) = piece {
-                    return Poll::Ready(fed.and_then(|fed| fed).map_err(Refusal::from));
-                }
-                if gone.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Err(Refusal::ClientLeft));
-                }
-                alarm.poll(cx).map(|()| Err(silent(idle).into()))
-            })
-            .await?;
+            let last = {
+                let (gone, alarm) = exchange.waiting();
+                let mut gone = pin!(gone);
+                alarm.set(idle);
+                poll_fn(|cx| {
+                    let piece = body.poll_piece(cx, |piece| {
+                        trace.hears(piece.data());
+                        collector.feed(piece.data()).map(|()| piece.last)
+                    });
+                    if let Poll::Ready(fed) = piece {
+                        return Poll::Ready(fed.and_then(|fed| fed).map_err(Refusal::from));
+                    }
+                    if gone.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(Err(Refusal::ClientLeft));
+                    }
+                    alarm.poll(cx).map(|()| Err(silent(idle).into()))
+                })
+                .await?
+            };
             if last {
-                break;
+                collector.end()?;
             }
-            self.keep_bytes(&mut share, collector.held_bytes()).await?;
+            let kept_bytes = collector.held_bytes() + sending.body.len();
+            self.keep_bytes(&mut share, kept_bytes).await?;
+            if collector.is_paused() {
+                let told = collector.said();
+                let going_on = Box::pin(self.go_on(exchange, trace, sending, told, true));
+                let answer = going_on.await?;
+                let_end(std::mem::replace(&mut body, answer.body));
+                collector.go_on();
+            }
         }
         let mut warnings = Warnings::default();
         let usage = collector.usage().copied();
@@ -398,11 +438,11 @@ impl Forward<'_> {
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
+        sending: &Sending,
         answering: &mut Answering,
         answer: &mut Answer,
     ) -> Result<Vec<u8>, Refusal> {
-        let body = self.collect(exchange, answer, ANSWER_BYTES_MAX).await?;
-        trace.hears(body.data());
+        let body = self.collect_turn(exchange, trace, sending, answer).await?;
         let mut warnings = Warnings::default();
         let converted = convert_response(
             answering.to,

@@ -37,12 +37,23 @@ const FIELDS_BYTES: usize = 512;
 
 /// A request that was converted and is to be sent.
 pub(super) struct Conversion {
-    route: Arc<Route>,
-    body: Buffer,
+    sending: Sending,
+    answering: Answering,
+}
+
+/// What goes to the upstream.
+pub(super) struct Sending {
+    pub route: Arc<Route>,
+    to: Protocol,
+    /// Empty once it was sent, unless the upstream may pause: then it is asked again with the same.
+    pub body: Buffer,
     betas: Vec<&'static str>,
     anthropic_version: &'static str,
     invented: Vec<&'static str>,
-    answering: Answering,
+    /// The client waits for a stream.
+    streams: bool,
+    /// See [`Context::pauses`].
+    pub pauses: bool,
 }
 
 impl Conversion {
@@ -95,11 +106,16 @@ impl Forward<'_> {
             random: tls::random_of_thread(),
         };
         Ok(Conversion {
-            route: route.clone(),
-            body: Buffer::of(body),
-            betas,
-            anthropic_version,
-            invented,
+            sending: Sending {
+                route: route.clone(),
+                to,
+                body: Buffer::of(body),
+                betas,
+                anthropic_version,
+                invented,
+                streams: context.stream,
+                pauses: context.pauses,
+            },
             answering: Answering {
                 cx: context,
                 made,
@@ -138,26 +154,27 @@ impl Forward<'_> {
         let Some((mut answer, events)) = sent else {
             return Ok(None);
         };
-        let streams = conversion.answering.cx.stream;
-        let body = match (streams, events) {
+        let body = match (conversion.sending.streams, events) {
             (true, true) => {
-                let answering = conversion.answering;
-                let streaming = Streaming::new(answering, self.protocol, answer.body);
+                let Conversion { sending, answering } = *conversion;
+                let again = sending.pauses.then(|| Box::new(sending));
+                let streaming = Streaming::new(answering, self.protocol, answer.body, again);
                 return Ok(Some(Box::new(streaming)));
             }
             (true, false) => {
-                let answering = conversion.answering;
-                let told = Box::pin(self.replay(exchange, trace, answering, answer));
-                return told.await.map(|()| None);
+                let Conversion { sending, answering } = *conversion;
+                let told = self.replay(exchange, trace, &sending, answering, answer);
+                return Box::pin(told).await.map(|()| None);
             }
             (false, true) => {
-                let answering = conversion.answering;
-                let gathered = Box::pin(self.gather(exchange, trace, answering, answer.body));
-                gathered.await?.0
+                let Conversion { sending, answering } = *conversion;
+                let gathered = self.gather(exchange, trace, &sending, answering, answer.body);
+                Box::pin(gathered).await?.0
             }
             (false, false) => {
-                let answering = &mut conversion.answering;
-                self.whole(exchange, trace, answering, &mut answer).await?
+                let Conversion { sending, answering } = &mut *conversion;
+                let whole = self.whole(exchange, trace, sending, answering, &mut answer);
+                whole.await?
             }
         };
         let body = Buffer::of(body);
@@ -176,12 +193,16 @@ impl Forward<'_> {
         let Some((mut answer, events)) = sent else {
             return Ok(None);
         };
-        let mut answering = conversion.answering;
+        let Conversion {
+            sending,
+            mut answering,
+        } = conversion;
         let (cx, made) = (answering.cx.clone(), answering.made.clone());
         let (body, usage) = if events {
-            self.gather(exchange, trace, answering, answer.body).await?
+            let gathered = self.gather(exchange, trace, &sending, answering, answer.body);
+            gathered.await?
         } else {
-            let whole = self.whole(exchange, trace, &mut answering, &mut answer);
+            let whole = self.whole(exchange, trace, &sending, &mut answering, &mut answer);
             (whole.await?, None)
         };
         Ok(Some(Whole {
@@ -200,8 +221,12 @@ impl Forward<'_> {
         trace: &mut Trace,
         conversion: &mut Conversion,
     ) -> Result<Option<(Answer, bool)>, Refusal> {
-        let sent = self.send_converted(exchange, trace, conversion).await;
-        conversion.body.release();
+        let sending = &mut conversion.sending;
+        let sent = self.send_converted(exchange, trace, sending, sending.body.data());
+        let sent = sent.await;
+        if !sending.pauses {
+            sending.body.release();
+        }
         let mut answer = match sent {
             Ok(answer) => answer,
             Err(Refusal::Error(error)) if exchange.is_begun() => {
@@ -235,7 +260,8 @@ impl Forward<'_> {
         conversion: &Conversion,
         mut answer: Answer,
     ) -> Result<(), Refusal> {
-        let (upstream, answering) = (&conversion.route.upstream, &conversion.answering);
+        let Conversion { sending, answering } = conversion;
+        let upstream = &sending.route.upstream;
         if answer.head.status >= 400 {
             let body = self.collect(exchange, &mut answer, ERROR_BYTES_MAX).await?;
             let body = self.app.mask_secrets(upstream, body.data());
@@ -259,24 +285,22 @@ impl Forward<'_> {
         self.fail(exchange, trace, answering, error).await
     }
 
-    /// Sends the request; while a streaming client waits, it is told every 15 s that it is not forgotten.
-    async fn send_converted(
+    /// Sends that body; while a streaming client waits, it is told every 15 s that it is not forgotten.
+    pub(super) async fn send_converted(
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
-        conversion: &Conversion,
+        sending: &Sending,
+        body: &[u8],
     ) -> Result<Answer, Refusal> {
-        let Conversion {
-            route, answering, ..
-        } = conversion;
-        let (upstream, to) = (&*route.upstream, answering.to);
-        let object =
-            Object::parse(conversion.body.data()).map_err(|fault| fault.blame(Blame::Gateway))?;
+        let (route, to) = (&*sending.route, sending.to);
+        let upstream = &*route.upstream;
+        let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Gateway))?;
         let edits = route.edits(
             to,
             &object,
-            Some(conversion.anthropic_version),
-            &conversion.invented,
+            Some(sending.anthropic_version),
+            &sending.invented,
         );
         for key in edits.left_out {
             trace.warnings.add(key, "refused_by_version");
@@ -290,8 +314,8 @@ impl Forward<'_> {
             length: spliced.len(),
             content_type: b"application/json",
             voice: Voice::Gateway {
-                betas: &conversion.betas,
-                anthropic_version: conversion.anthropic_version,
+                betas: &sending.betas,
+                anthropic_version: sending.anthropic_version,
             },
             sidecar: None,
         };
@@ -302,14 +326,14 @@ impl Forward<'_> {
         drop(fields);
         let (head, _) = head_of(&outbound);
         let mut alarm = Alarm::new(upstream.timeouts.connect);
-        let mut sending = pin!(send(self.app, &outbound, head, &spliced.parts, &mut alarm));
+        let mut answered = pin!(send(self.app, &outbound, head, &spliced.parts, &mut alarm));
         loop {
             let answer = {
                 let (gone, alarm) = exchange.waiting();
                 let mut gone = pin!(gone);
                 alarm.set(KEEP_ALIVE);
                 poll_fn(|cx| {
-                    if let Poll::Ready(answer) = sending.as_mut().poll(cx) {
+                    if let Poll::Ready(answer) = answered.as_mut().poll(cx) {
                         return Poll::Ready(answer.map(Some).map_err(Refusal::from));
                     }
                     if gone.as_mut().poll(cx).is_ready() {
@@ -322,7 +346,7 @@ impl Forward<'_> {
             if let Some(answer) = answer {
                 return Ok(answer);
             }
-            if answering.cx.stream {
+            if sending.streams {
                 self.begin_stream(exchange, trace);
                 let told = exchange.write(b": keepalive\n\n").await;
                 told.map_err(|_| Refusal::ClientLeft)?;

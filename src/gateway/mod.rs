@@ -22,6 +22,7 @@ mod outbound;
 pub mod owner;
 pub mod params;
 pub mod paths;
+mod pause;
 mod recall;
 pub mod route;
 pub mod snapshot;

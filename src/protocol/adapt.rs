@@ -12,7 +12,7 @@ mod turns;
 pub use builtin::schema as builtin_schema;
 
 use super::context::Context;
-use super::neutral::{Part, Request, ToolResult};
+use super::neutral::{Part, Request, Tool, ToolKind, ToolResult};
 use super::text::Text;
 use super::{Caps, Protocol, Target, Warnings, carrier, estimate};
 use crate::error::{Error, Kind};
@@ -39,6 +39,9 @@ pub fn adapt(
     let mut context = context(request, to, target);
     fields::labels(request, to, target.caps, warnings)?;
     context.tools = tools::adapt(request, to, target.caps, warnings)?;
+    let is_hosted =
+        |tool: &Tool<'_>| matches!(tool.kind, ToolKind::WebSearch(_) | ToolKind::Mcp(_));
+    context.pauses = to == Protocol::Messages && request.tools.iter().any(is_hosted);
     reasoning::adapt(request, to, target, warnings);
     turns::adapt(request, to, target.caps, warnings)?;
     reasoning::require_open_thought(request, to, target.caps, warnings);
@@ -70,6 +73,7 @@ fn context(request: &mut Request<'_>, to: Protocol, target: &Target<'_>) -> Cont
         estimate: estimate::of_request(request),
         logprobs: request.logprobs.is_some(),
         limit: None,
+        pauses: false,
         request_id: String::new(),
     }
 }

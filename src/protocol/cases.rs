@@ -3,11 +3,14 @@
 mod bounds;
 mod chat_messages;
 mod chat_responses;
+mod complaints;
 mod corners;
 mod fields;
 mod laws;
 mod messages_chat;
 mod messages_responses;
+mod nested;
+mod pauses;
 mod recorded;
 mod responses_chat;
 mod responses_messages;

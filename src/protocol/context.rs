@@ -34,6 +34,8 @@ pub struct Context {
     pub logprobs: bool,
     /// The output limit the client asked for, where the upstream takes none so low.
     pub limit: Option<u64>,
+    /// The upstream may pause its turn while a tool of its own is at work (Messages `pause_turn`), to be asked to go on.
+    pub pauses: bool,
     /// The gateway's id of the request, for errors inside a Messages stream. Empty: it has none.
     pub request_id: String,
 }
@@ -55,6 +57,7 @@ impl Context {
             estimate: 0,
             logprobs: false,
             limit: None,
+            pauses: false,
             request_id: String::new(),
         }
     }

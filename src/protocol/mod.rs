@@ -23,6 +23,7 @@ mod messages;
 mod mutation;
 pub mod neutral;
 mod pattern;
+mod pause;
 mod pipe;
 pub mod render;
 mod resolve;
@@ -44,6 +45,7 @@ pub use errors::{
     is_error, of_answer, openai_words, says_error, status,
 };
 pub use estimate::{estimate_answer, estimate_tokens};
+pub use messages::turn::{WholeTurn, continuation};
 pub use neutral::Usage;
 pub use pipe::{Collector, Translator, convert_response, replay, truncated};
 pub use warnings::Warnings;

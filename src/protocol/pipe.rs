@@ -4,6 +4,7 @@
 use super::context::Context;
 use super::gather::Gather;
 use super::neutral::{Event, Finish, Grammar, Hosted, Keyed, Open, Reason, Reply, Usage};
+use super::pause::Pause;
 use super::resolve::Resolver;
 use super::sequence::Sequencer;
 use super::stops::Stops;
@@ -144,6 +145,26 @@ struct Stream {
     parser: sse::Parser,
     reader: Reader,
     middle: Middle,
+    /// Of an upstream that may pause.
+    pause: Option<Box<Pause>>,
+}
+
+/// Reads one event.
+fn read(
+    event: sse::Event<'_>,
+    reader: &mut Reader,
+    pause: &mut Option<Box<Pause>>,
+    middle: &mut Middle,
+    write: &mut Write<'_>,
+) -> Result<(), Error> {
+    let Some(pause) = pause else {
+        return reader.read(event, &mut |keyed| middle.push(keyed, write));
+    };
+    pause.hear(event);
+    reader.read(event, &mut |keyed| match pause.join(keyed) {
+        Some(keyed) => middle.push(keyed, write),
+        None => Ok(()),
+    })
 }
 
 impl Stream {
@@ -151,24 +172,49 @@ impl Stream {
         Stream {
             parser: sse::Parser::new(),
             reader: Reader::new(upstream, &cx),
+            pause: cx.pauses.then(Box::default),
             middle: Middle::new(cx, made),
+        }
+    }
+
+    fn is_paused(&self) -> bool {
+        self.pause.as_ref().is_some_and(|pause| pause.is_paused())
+    }
+
+    /// Whether nothing more of this stream is heard.
+    fn is_over(&self) -> bool {
+        self.middle.is_finished() || self.is_paused()
+    }
+
+    /// What a paused upstream has said so far, in its own blocks.
+    fn said(&self) -> &[u8] {
+        self.pause.as_ref().map_or(&[], |pause| pause.said())
+    }
+
+    /// Another stream follows, which goes on with the same answer.
+    fn go_on(&mut self) {
+        self.parser = sse::Parser::new();
+        self.reader = Reader::new(self.middle.cx.upstream, &self.middle.cx);
+        if let Some(pause) = &mut self.pause {
+            pause.go_on();
         }
     }
 
     /// Takes the upstream's next bytes. What comes after the answer is complete is ignored.
     fn feed(&mut self, bytes: &[u8], write: &mut Write<'_>) -> Result<(), Error> {
-        if self.middle.is_finished() {
+        if self.is_over() {
             return Ok(());
         }
         let Stream {
             parser,
             reader,
             middle,
+            pause,
         } = self;
         let mut rest = bytes;
         loop {
             while let Some(event) = parser.lent(&mut rest) {
-                let read = reader.read(event, &mut |keyed| middle.push(keyed, write));
+                let read = read(event, reader, pause, middle, write);
                 if middle.is_finished() {
                     return Ok(());
                 }
@@ -182,7 +228,7 @@ impl Stream {
                 .push(unfinished)
                 .map_err(|fault| fault.blame(Blame::Upstream))?;
             while let Some(event) = parser.next() {
-                let read = reader.read(event, &mut |keyed| middle.push(keyed, write));
+                let read = read(event, reader, pause, middle, write);
                 if middle.is_finished() {
                     return Ok(());
                 }
@@ -194,27 +240,40 @@ impl Stream {
 
     /// The upstream's body has ended. An error: before its answer was complete.
     fn finish(&mut self, write: &mut Write<'_>) -> Result<(), Error> {
-        if self.middle.is_finished() {
+        if self.is_over() {
             return Ok(());
         }
-        let middle = &mut self.middle;
-        let mut sink = |keyed: Keyed<'_>| middle.push(keyed, write);
+        let Stream {
+            parser,
+            reader,
+            middle,
+            pause,
+        } = self;
         // The empty line after the last event may be missing.
-        let read = match self.parser.finish() {
-            Some(event) => self.reader.read(event, &mut sink),
+        let read = match parser.finish() {
+            Some(event) => read(event, reader, pause, middle, write),
             None => Ok(()),
         };
-        let read = read.and_then(|()| self.reader.end(&mut sink));
-        if self.middle.is_finished() {
+        let read = read.and_then(|()| {
+            reader.end(&mut |keyed| match pause {
+                Some(pause) => match pause.join(keyed) {
+                    Some(keyed) => middle.push(keyed, write),
+                    None => Ok(()),
+                },
+                None => middle.push(keyed, write),
+            })
+        });
+        if self.is_over() {
             Ok(())
         } else {
             read.and(Err(truncated()))
         }
     }
 
-    /// Bytes kept now: of an unfinished event, and of blocks that wait.
+    /// Bytes kept now: of an unfinished event, of blocks that wait, and of what an upstream that may pause has said.
     fn held_bytes(&self) -> usize {
-        self.parser.held_bytes() + self.middle.sequencer.held_bytes()
+        let said = self.pause.as_ref().map_or(0, |pause| pause.held_bytes());
+        self.parser.held_bytes() + self.middle.sequencer.held_bytes() + said
     }
 }
 
@@ -295,6 +354,22 @@ impl Translator {
         self.stream.middle.is_finished()
     }
 
+    /// Whether the upstream paused: nothing more is heard until it was asked to go on, see [`super::continuation`], and
+    /// `go_on` was called.
+    pub fn is_paused(&self) -> bool {
+        self.stream.is_paused()
+    }
+
+    /// What a paused upstream has said so far, in its own blocks.
+    pub fn said(&self) -> &[u8] {
+        self.stream.said()
+    }
+
+    /// The next bytes are those of the stream in which the upstream goes on.
+    pub fn go_on(&mut self) {
+        self.stream.go_on();
+    }
+
     /// The last totals the upstream reported.
     pub fn usage(&self) -> Option<&Usage> {
         self.stream.middle.usage.as_ref()
@@ -335,7 +410,21 @@ impl Collector {
     /// The upstream reported an error or sent nonsense, or the answer is larger than [`super::gather::GATHERED_BYTES_MAX`].
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let gather = &mut self.gather;
-        self.stream.feed(bytes, &mut |event, _| gather.take(event))
+        self.stream
+            .feed(bytes, &mut |event, _| gather.take(event))?;
+        if self.stream.held_bytes() > KEPT_BYTES_MAX {
+            return Err(too_large());
+        }
+        Ok(())
+    }
+
+    /// The upstream's body has ended; unless it is paused, [`Collector::finish`] gives the answer.
+    ///
+    /// # Errors
+    /// It ended before its answer was complete.
+    pub fn end(&mut self) -> Result<(), Error> {
+        let gather = &mut self.gather;
+        self.stream.finish(&mut |event, _| gather.take(event))
     }
 
     /// Whether the answer is complete: the upstream's body may be dropped.
@@ -348,6 +437,22 @@ impl Collector {
         self.stream.held_bytes() + self.gather.bytes()
     }
 
+    /// Whether the upstream paused: nothing more is heard until it was asked to go on, see [`super::continuation`], and
+    /// `go_on` was called.
+    pub fn is_paused(&self) -> bool {
+        self.stream.is_paused()
+    }
+
+    /// What a paused upstream has said so far, in its own blocks.
+    pub fn said(&self) -> &[u8] {
+        self.stream.said()
+    }
+
+    /// The next bytes are those of the stream in which the upstream goes on.
+    pub fn go_on(&mut self) {
+        self.stream.go_on();
+    }
+
     /// The last totals the upstream reported.
     pub fn usage(&self) -> Option<&Usage> {
         self.stream.middle.usage.as_ref()
@@ -358,8 +463,7 @@ impl Collector {
     /// # Errors
     /// It ended before its answer was complete.
     pub fn finish(mut self, warnings: &mut Warnings) -> Result<Vec<u8>, Error> {
-        let gather = &mut self.gather;
-        self.stream.finish(&mut |event, _| gather.take(event))?;
+        self.end()?;
         let reply = self.gather.reply().ok_or_else(truncated)?;
         let Middle {
             cx,

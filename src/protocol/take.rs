@@ -1,10 +1,21 @@
 //! Members taken out of a client's body with the type they must have. `null` counts as absent: that is what every SDK means by it.
 
+use super::Warnings;
 use super::adapt::wrong;
 use super::neutral::Cache;
 use super::text::Text;
 use crate::error::Error;
 use crate::wire::json::{Elements, JsonKind, Object, Raw};
+
+/// Names, for the record, what nobody took of an item that stands at `place`. `known` says nothing to another vendor and is
+/// dropped without a word, and so is `null`.
+pub fn rest(object: &Object<'_>, known: &[&str], place: &str, warnings: &mut Warnings) {
+    for (key, value) in object.iter() {
+        if !known.contains(&key) && !value.is_null() {
+            warnings.note(place, key);
+        }
+    }
+}
 
 /// A member of any type.
 pub fn raw<'a>(object: &mut Object<'a>, key: &str) -> Option<Raw<'a>> {

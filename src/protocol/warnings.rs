@@ -8,12 +8,17 @@ pub const SHOWN_MAX: usize = 20;
 pub const HEADER_BYTES_MAX: usize = 1024;
 /// Entries kept at all: a hostile body cannot grow the list.
 const KEPT_MAX: usize = 256;
+/// Unknown members inside known items that are named.
+const NOTED_MAX: usize = 32;
+/// Bytes of such a member's name that are kept.
+const NOTED_NAME_BYTES_MAX: usize = 64;
 
 /// The fields that were weakened or removed, in the order they were found, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Warnings {
     entries: Vec<(String, &'static str)>,
     beyond: usize,
+    noted: Vec<String>,
 }
 
 impl Warnings {
@@ -35,7 +40,28 @@ impl Warnings {
         }
     }
 
-    /// Whether nothing was lost.
+    /// Notes that nobody knows the member `key` of an item of the kind that stands at `place`, such as `messages[].content[]`.
+    /// It was dropped, and the record says so, once for all such items: no header names it, and a `strict` alias bears it.
+    #[cold]
+    pub fn note(&mut self, place: &str, key: &str) {
+        let mut ends = (0..=key.len().min(NOTED_NAME_BYTES_MAX)).rev();
+        let end = ends.find(|&end| key.is_char_boundary(end));
+        let key = &key[..end.unwrap_or(0)];
+        let is_it = |noted: &String| {
+            let rest = noted.strip_prefix(place);
+            rest.and_then(|rest| rest.strip_prefix('.')) == Some(key)
+        };
+        if self.noted.len() < NOTED_MAX && !self.noted.iter().any(is_it) {
+            self.noted.push(format!("{place}.{key}"));
+        }
+    }
+
+    /// What [`Warnings::note`] was told, for the record.
+    pub fn noted(&self) -> impl Iterator<Item = &str> {
+        self.noted.iter().map(String::as_str)
+    }
+
+    /// Whether nothing was lost that matters.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -53,6 +79,11 @@ impl Warnings {
             self.add(field, reason);
         }
         self.beyond += other.beyond;
+        for noted in other.noted {
+            if self.noted.len() < NOTED_MAX && !self.noted.contains(&noted) {
+                self.noted.push(noted);
+            }
+        }
     }
 
     /// The value of `x-llm-wrapper-warnings`: comma separated `field:reason`, at most 20 entries and 1 KB, then `more:N`.
@@ -122,5 +153,29 @@ mod tests {
         warnings.add("x".repeat(5000), "unknown");
         assert_eq!(warnings.header().unwrap(), "more:1");
         assert_eq!(warnings.refusal().unwrap().status(), 400);
+    }
+
+    #[test]
+    fn what_is_only_noted_is_in_the_record_and_nowhere_else() {
+        let mut warnings = Warnings::default();
+        for _ in 0..3 {
+            warnings.note("tools[]", "colour");
+        }
+        warnings.note("messages[]", "colour");
+        let mut all = Warnings::default();
+        all.note("tools[]", "colour");
+        all.merge(warnings);
+        let noted: Vec<&str> = all.noted().collect();
+        assert_eq!(noted, ["tools[].colour", "messages[].colour"]);
+        assert!(all.is_empty() && all.header().is_none() && all.refusal().is_none());
+        let long = "é".repeat(500);
+        for n in 0..100 {
+            all.note("input[]", &format!("{n}{long}"));
+        }
+        assert_eq!(all.noted().count(), NOTED_MAX);
+        assert!(
+            all.noted()
+                .all(|name| name.len() <= 8 + NOTED_NAME_BYTES_MAX)
+        );
     }
 }

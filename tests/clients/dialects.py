@@ -34,6 +34,10 @@ class Talk:
         unknown = sorted(set(body) - set(KEYS[protocol].split()))
         self.check(not unknown, "unknown fields %s" % unknown)
         {"chat": self.chat, "responses": self.responses, "messages": self.messages}[protocol](body)
+        words = "Answer only with JSON matching this schema: "
+        told = [text for text in self.system if words in text]
+        if form and form.get("type") == "json_object" and told:
+            self.schema = json.loads(told[-1].split(words, 1)[1])
         calls = [turn[1] for turn in self.turns if turn[0] == "call"]
         results = [turn[1] for turn in self.turns if turn[0] == "result"]
         self.check(len(set(calls)) == len(calls), "a call id twice: %s" % calls)

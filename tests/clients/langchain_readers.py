@@ -85,8 +85,8 @@ def structured(make, family):
     for way in ("json_schema", "function_calling"):
         stage = Stage("object")
         model = make(family).with_structured_output(Place, method=way)
-        if family == "deepseek" and way == "json_schema":
-            # It has no schemas, and the client insists on a promise: said before anything is sent.
+        if family == "deepseek" and way == "json_schema" and make is not messages:
+            # It has no schemas, and the client insists on a promise: said before anything is sent. One of Messages cannot.
             try:
                 raise AssertionError(model.invoke(stage.prompt))
             except (openai.BadRequestError, anthropic.BadRequestError) as error:

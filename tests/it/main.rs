@@ -16,6 +16,7 @@ mod metrics;
 mod models;
 mod owner;
 mod pairs;
+mod pauses;
 mod sidecar;
 mod stream;
 mod support;

@@ -199,6 +199,51 @@ fn claude_codes_requests_are_no_400_and_its_betas_stay_here() {
 }
 
 #[test]
+fn claude_codes_title_request_is_answered_by_an_upstream_that_has_only_json_mode() {
+    let upstream = Upstream::script(talk);
+    let config = format!(
+        "upstreams:\n  - {{name: ds, kind: deepseek, base_url: '{}', auth: {{type: api_key, key: sk-up-0123456789}}}}\naliases:\n  - {{alias: chat, target_model: deepseek-chat, upstream: ds}}\n  - {{alias: strict, target_model: deepseek-chat, upstream: ds, strict: true}}\n",
+        upstream.base_url()
+    );
+    let house = House {
+        gateway: Gateway::start(config),
+        upstream,
+    };
+    let title = |model: &str| {
+        format!(
+            r#"{{"model":"{model}","stream":true,"max_tokens":32000,"tools":[],"output_config":{{"effort":"low","format":{{"type":"json_schema","schema":{{"type":"object","properties":{{"title":{{"type":"string"}}}},"required":["title"],"additionalProperties":false}}}}}},"messages":[{{"role":"user","content":"Hi"}}]}}"#
+        )
+    };
+    let reply = house.post(Messages, &title("chat")).expect(200);
+    assert!(reply.text().contains("event: message_stop"));
+    let warnings = reply.header("x-llm-wrapper-warnings").expect("a warning");
+    assert!(
+        warnings.contains("output_config.format:by_instruction"),
+        "{warnings}"
+    );
+    assert_eq!(house.asked()["response_format"]["type"], "json_object");
+    assert!(house.asked().to_string().contains("matching this schema"));
+    // Who wants nothing weakened gets nothing weakened.
+    let refused = house.post(Messages, &title("strict")).expect(400);
+    assert!(refused.error_message().contains("strict"));
+}
+
+#[test]
+fn members_that_nobody_knows_are_named_in_the_record_and_in_no_header() {
+    let house = House::with(Upstream::script(talk), "", ", strict: true");
+    let body = r#"{"model":"chat","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"Hi","mood":1},{"type":"text","text":"you","mood":2}]}]}"#;
+    let asked = "X-Debug-Mode: true\r\n";
+    let path = "/v1/messages";
+    let reply = house.gateway.post_with(path, asked, body).expect(200);
+    assert_eq!(reply.header("x-llm-wrapper-warnings"), None);
+    let named = &reply.json()["debug"]["warnings"];
+    assert_eq!(
+        *named,
+        serde_json::json!(["messages[].content[].mood:unknown"])
+    );
+}
+
+#[test]
 fn tokens_are_counted_with_what_tools_answered() {
     let house = House::talking();
     let count = |upstream: &str, result: &str| {

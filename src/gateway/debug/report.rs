@@ -122,11 +122,14 @@ pub(super) fn write_summary(out: &mut Vec<u8>, record: &Record, end: &End) {
         out.push(b'}');
     }
     out.extend_from_slice(b",\"warnings\":[");
-    for (index, (field, reason)) in end.warnings.iter().enumerate() {
+    let named = end.warnings.iter();
+    let named = named.map(|(field, reason)| format!("{field}:{reason}"));
+    let noted = end.warnings.noted().map(|field| format!("{field}:unknown"));
+    for (index, warning) in named.chain(noted).enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        write_string(out, &format!("{field}:{reason}"));
+        write_string(out, &warning);
     }
     out.extend_from_slice(b"],");
     write_number(out, "bytes_in", Some(end.bytes_in));

@@ -38,6 +38,8 @@ fn shape(
         Protocol::Messages => "output_config.format",
     };
     let object_mode = caps.json_object && to != Protocol::Messages;
+    // A Messages client has no word for it: that its schema is strict is what the other protocols are told, not what it said.
+    let can_say_strict = request.from != Protocol::Messages;
     match &mut request.format {
         Format::Text => {}
         Format::JsonObject if object_mode => {}
@@ -54,7 +56,9 @@ fn shape(
             };
             match supported {
                 Ok(clean) => *schema = clean.into(),
-                Err(reason) if *strict == Some(true) => return Err(refuse(field, reason)),
+                Err(reason) if can_say_strict && *strict == Some(true) => {
+                    return Err(refuse(field, reason));
+                }
                 Err(_) => {
                     let text = format!("Answer only with JSON matching this schema: {schema}");
                     request.format = if object_mode {

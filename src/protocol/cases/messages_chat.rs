@@ -493,6 +493,22 @@ fn a_schema_and_a_single_call_are_kept() {
 }
 
 #[test]
+fn a_schema_that_the_client_never_called_strict_is_asked_for_in_words_where_there_is_only_json_mode()
+ {
+    // Claude Code asks for a title so, of whatever upstream there is.
+    let caps = Caps::of("deepseek", "deepseek-chat");
+    let title = r#""tools":[],"output_config":{"effort":"low","format":{"type":"json_schema","schema":{"type":"object","properties":{"title":{"type":"string"}},"required":["title"],"additionalProperties":false}}}"#;
+    let (body, warnings) = with(&caps, title).unwrap();
+    assert!(
+        body.contains(r#""response_format":{"type":"json_object"}"#),
+        "{body}"
+    );
+    let words = r#"{"role":"system","content":"Answer only with JSON matching this schema: {\"type\":\"object\",\"properties\":{\"title\""#;
+    assert!(body.contains(words), "{body}");
+    assert_eq!(warnings, "output_config.format:by_instruction");
+}
+
+#[test]
 fn case_53_long_names_are_shortened_and_come_back() {
     let name = "mcp__".to_owned() + &"x".repeat(85);
     let body = format!(

@@ -212,3 +212,76 @@ fn case_47_stops_are_looked_for_here_and_small_limits_raised() {
         (Kind::Unsupported, Some("max_tokens"))
     );
 }
+
+/// The `tools` an OpenAI upstream gets for one MCP server and those tools.
+fn servers(settings: &str, tools: &str) -> Result<Value, crate::error::Error> {
+    let client = format!(
+        r#"{{"model":"m","max_tokens":100,"messages":[{{"role":"user","content":"Hi"}}],"mcp_servers":[{{"type":"url","name":"s","url":"https://m"{settings}}}],"tools":[{tools}]}}"#
+    );
+    let done = crate::protocol::testing::convert_request(
+        Messages,
+        Responses,
+        &gpt(),
+        "gpt-5.2",
+        client.as_bytes(),
+    )?;
+    let body: Value = serde_json::from_slice(&done.body).unwrap();
+    Ok(body["tools"].clone())
+}
+
+#[test]
+fn a_toolset_says_which_tools_of_its_server_may_be_called() {
+    let tool = |allowed: Value| {
+        let mut tool = json!({"type":"mcp","server_label":"s","server_url":"https://m","require_approval":"never"});
+        if !allowed.is_null() {
+            tool["allowed_tools"] = allowed;
+        }
+        json!([tool])
+    };
+    let toolset = |members: &str| {
+        let toolset = format!(r#"{{"type":"mcp_toolset","mcp_server_name":"s"{members}}}"#);
+        servers("", &toolset)
+    };
+    for all in [
+        "",
+        r#","default_config":{"enabled":true,"defer_loading":true}"#,
+        r#","configs":{"a":{"enabled":true},"b":{"defer_loading":true}},"cache_control":{"type":"ephemeral"}"#,
+    ] {
+        assert_eq!(toolset(all).unwrap(), tool(Value::Null), "{all}");
+    }
+    let some = r#","default_config":{"enabled":false},"configs":{"a":{"enabled":true},"b":{},"c":{"enabled":true}}"#;
+    assert_eq!(toolset(some).unwrap(), tool(json!(["a", "c"])));
+    let none = toolset(r#","default_config":{"enabled":false}"#).unwrap();
+    assert_eq!(none, Value::Null);
+    // OpenAI has no word for all but one.
+    let error = toolset(r#","configs":{"a":{"enabled":false}}"#).unwrap_err();
+    assert_eq!(error.param.as_deref(), Some("tools.mcp_toolset"));
+    assert_eq!(error.kind, Kind::Unsupported);
+    for broken in [
+        servers("", r#"{"type":"mcp_toolset","mcp_server_name":"other"}"#).unwrap_err(),
+        servers("", r#"{"type":"mcp_toolset"}"#).unwrap_err(),
+    ] {
+        assert_eq!(broken.param.as_deref(), Some("tools.mcp_toolset"));
+        assert_eq!(broken.kind, Kind::BadRequest);
+    }
+    // The older beta says it at the server.
+    let older = r#","tool_configuration":{"enabled":true,"allowed_tools":["a"]}"#;
+    assert_eq!(servers(older, "").unwrap(), tool(json!(["a"])));
+    let off = r#","tool_configuration":{"enabled":false}"#;
+    assert_eq!(servers(off, "").unwrap(), Value::Null);
+}
+
+#[test]
+fn a_toolset_without_servers_is_an_error() {
+    let client = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}],"tools":[{"type":"mcp_toolset","mcp_server_name":"s"}]}"#;
+    let done = crate::protocol::testing::convert_request(
+        Messages,
+        Responses,
+        &gpt(),
+        "gpt-5.2",
+        client.as_bytes(),
+    );
+    let error = done.unwrap_err();
+    assert_eq!(error.kind, Kind::BadRequest);
+    assert_eq!(error.param.as_deref(), Some("tools.mcp_toolset"));
+}

@@ -6,6 +6,7 @@ mod ending;
 pub mod request;
 pub mod response;
 pub mod stream;
+pub mod turn;
 
 use super::carrier;
 use super::neutral::{Annotation, Owner, Proof};

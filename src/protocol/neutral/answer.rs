@@ -192,6 +192,21 @@ impl Usage {
         self.input.saturating_add(self.output)
     }
 
+    /// Both requests together.
+    pub fn plus(&self, other: &Usage) -> Usage {
+        let reasoning = match (self.reasoning, other.reasoning) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (a, b) => a.or(b),
+        };
+        Usage {
+            input: self.input.saturating_add(other.input),
+            cached: self.cached.saturating_add(other.cached),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            output: self.output.saturating_add(other.output),
+            reasoning,
+        }
+    }
+
     /// Input that no cache saved: what Messages calls `input_tokens`.
     pub fn fresh(&self) -> u64 {
         self.input
@@ -209,7 +224,8 @@ pub enum Reason {
     Length,
     /// A filter or a refusal by the vendor: Chat `content_filter`, Messages `refusal`.
     Filtered,
-    /// Messages `pause_turn`: a server tool has more to do. For clients it is [`Reason::Length`].
+    /// Messages `pause_turn`: a server tool has more to do, and was asked to go on often enough. For clients it is
+    /// [`Reason::Length`].
     Paused,
 }
 

@@ -91,6 +91,8 @@ pub struct Request<'a> {
     pub web_search_wanted: Option<WebSearch<'a>>,
     /// Messages `mcp_servers`.
     pub mcp_servers: Option<Raw<'a>>,
+    /// Messages tools of the type `mcp_toolset`: which tools of those servers may be called.
+    pub mcp_toolsets: Vec<Raw<'a>>,
     /// Responses `context_management` / Messages `context_management` asks for compaction.
     pub compaction: Option<Raw<'a>>,
     /// Vendor fields a reader knows as hints of some upstream kind, by their literal names (`min_p`, `chat_template_kwargs` …);
@@ -142,6 +144,7 @@ impl<'a> Request<'a> {
             hosted_calls_max: None,
             web_search_wanted: None,
             mcp_servers: None,
+            mcp_toolsets: Vec::new(),
             compaction: None,
             vendor: Vec::new(),
             unknown: Vec::new(),

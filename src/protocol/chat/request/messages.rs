@@ -8,11 +8,18 @@ use crate::protocol::neutral::{
     TextPart, ToolResult,
 };
 use crate::protocol::text::Text;
-use crate::protocol::{carrier, take};
+use crate::protocol::{Warnings, carrier, take};
 use crate::wire::json::{Elements, JsonKind, Object, Raw};
 
+/// Members of an answer's message that clients send back, and that say nothing by themselves.
+const MESSAGE_ECHOES: [&str; 2] = ["annotations", "id"];
+
 /// Puts the messages into the request, in their order.
-pub(super) fn read<'a>(list: Elements<'a>, request: &mut Request<'a>) -> Result<(), Error> {
+pub(super) fn read<'a>(
+    list: Elements<'a>,
+    request: &mut Request<'a>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
     // Legacy `function` messages have no id; they answer the last `function_call`.
     let mut function_id = None;
     for (at, raw) in list.enumerate() {
@@ -23,25 +30,26 @@ pub(super) fn read<'a>(list: Elements<'a>, request: &mut Request<'a>) -> Result<
         message.take("name"); // a label no other protocol has; never glued into the text
         let cache = take::breakpoint(&mut message);
         match role.decode().as_ref() {
-            "system" | "developer" => system(content, cache, request, &place)?,
+            "system" | "developer" => system(content, cache, request, &place, warnings)?,
             "user" => {
                 let content =
                     content.ok_or_else(|| wrong(format!("{place}.content"), "is missing"))?;
-                for part in parts(content, cache, &place)? {
+                for part in parts(content, cache, &place, warnings)? {
                     request.push(Role::User, part);
                 }
             }
             "assistant" => {
                 let id = Text::owned(format!("call_fn_{at}"));
-                let content = content.map(|content| parts(content, cache, &place));
+                let content = content.map(|content| parts(content, cache, &place, warnings));
                 let content = content.transpose()?.unwrap_or_default();
-                if assistant(message, content, request, &place, id.clone())? {
+                let earlier = (content, id.clone());
+                if assistant(&mut message, earlier, request, &place, warnings)? {
                     function_id = Some(id);
                 }
             }
             "tool" => {
                 let id = text_member(&mut message, "tool_call_id", &place)?;
-                result(id, content, cache, request, &place)?;
+                result(id, content, cache, request, &place, warnings)?;
             }
             "function" => {
                 let id = function_id.take().ok_or_else(|| {
@@ -50,7 +58,7 @@ pub(super) fn read<'a>(list: Elements<'a>, request: &mut Request<'a>) -> Result<
                         "a function message without a function_call before it",
                     )
                 })?;
-                result(id, content, cache, request, &place)?;
+                result(id, content, cache, request, &place, warnings)?;
             }
             other => {
                 return Err(wrong(
@@ -59,6 +67,7 @@ pub(super) fn read<'a>(list: Elements<'a>, request: &mut Request<'a>) -> Result<
                 ));
             }
         }
+        take::rest(&message, &MESSAGE_ECHOES, "messages[]", warnings);
     }
     Ok(())
 }
@@ -68,11 +77,12 @@ fn system<'a>(
     cache: Option<Cache>,
     request: &mut Request<'a>,
     place: &str,
+    warnings: &mut Warnings,
 ) -> Result<(), Error> {
     let Some(content) = content else {
         return Ok(());
     };
-    for part in parts(content, cache, place)? {
+    for part in parts(content, cache, place, warnings)? {
         let Part::Text(TextPart { text, cache }) = part else {
             return Err(refuse(
                 format!("{place}.content"),
@@ -90,8 +100,12 @@ fn result<'a>(
     cache: Option<Cache>,
     request: &mut Request<'a>,
     place: &str,
+    warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    let mut parts = content.map_or(Ok(Vec::new()), |content| parts(content, None, place))?;
+    let mut parts = match content {
+        Some(content) => parts(content, None, place, warnings)?,
+        None => Vec::new(),
+    };
     // The mark of a part is the result's.
     let inner = parts.iter_mut().rev().find_map(|part| *part.cache()?);
     let result = ToolResult {
@@ -105,13 +119,18 @@ fn result<'a>(
 }
 
 /// A string, or an array of parts; the mark of the message is that of its last one.
-fn parts<'a>(content: Raw<'a>, mark: Option<Cache>, place: &str) -> Result<Vec<Part<'a>>, Error> {
+fn parts<'a>(
+    content: Raw<'a>,
+    mark: Option<Cache>,
+    place: &str,
+    warnings: &mut Warnings,
+) -> Result<Vec<Part<'a>>, Error> {
     let field = format!("{place}.content");
     let mut parts = match content.kind() {
         JsonKind::String => vec![Part::text(take::as_text(content, &field)?)],
         JsonKind::Array => take::as_array(content, &field)?
             .enumerate()
-            .map(|(at, raw)| part(raw, &format!("{field}[{at}]")))
+            .map(|(at, raw)| part(raw, &format!("{field}[{at}]"), warnings))
             .collect::<Result<_, _>>()?,
         _ => return Err(wrong(field, "expected a string or an array of parts")),
     };
@@ -121,19 +140,25 @@ fn parts<'a>(content: Raw<'a>, mark: Option<Cache>, place: &str) -> Result<Vec<P
     Ok(parts)
 }
 
-fn part<'a>(raw: Raw<'a>, place: &str) -> Result<Part<'a>, Error> {
+fn part<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Part<'a>, Error> {
     let mut part = take::as_object(raw, place)?;
-    let cache = take::breakpoint(&mut part);
-    let kind = text_member(&mut part, "type", place)?;
+    let read = part_members(&mut part, place)?;
+    take::rest(&part, &[], "messages[].content[]", warnings);
+    Ok(read)
+}
+
+fn part_members<'a>(part: &mut Object<'a>, place: &str) -> Result<Part<'a>, Error> {
+    let cache = take::breakpoint(part);
+    let kind = text_member(part, "type", place)?;
     match kind.decode().as_ref() {
         "text" => Ok(Part::Text(TextPart {
-            text: text_member(&mut part, "text", place)?,
+            text: text_member(part, "text", place)?,
             cache,
         })),
-        "refusal" => Ok(Part::Refusal(text_member(&mut part, "refusal", place)?)),
+        "refusal" => Ok(Part::Refusal(text_member(part, "refusal", place)?)),
         "image_url" => {
-            let inner = take::raw(&mut part, "image_url")
-                .ok_or_else(|| wrong(place, "image_url is missing"))?;
+            let inner =
+                take::raw(part, "image_url").ok_or_else(|| wrong(place, "image_url is missing"))?;
             let (url, detail) = if inner.kind() == JsonKind::String {
                 (take::as_text(inner, place)?, None) // some clients leave the object out
             } else {
@@ -150,7 +175,7 @@ fn part<'a>(raw: Raw<'a>, place: &str) -> Result<Part<'a>, Error> {
             }))
         }
         "input_audio" => {
-            let mut inner = take::object(&mut part, "input_audio")?
+            let mut inner = take::object(part, "input_audio")?
                 .ok_or_else(|| wrong(place, "input_audio is missing"))?;
             Ok(Part::Audio {
                 data: text_member(&mut inner, "data", place)?,
@@ -159,7 +184,7 @@ fn part<'a>(raw: Raw<'a>, place: &str) -> Result<Part<'a>, Error> {
         }
         "file" => {
             let mut inner =
-                take::object(&mut part, "file")?.ok_or_else(|| wrong(place, "file is missing"))?;
+                take::object(part, "file")?.ok_or_else(|| wrong(place, "file is missing"))?;
             let name = take::text(&mut inner, "filename")?;
             if take::raw(&mut inner, "file_id").is_some() {
                 return Err(refuse(
@@ -183,36 +208,37 @@ fn part<'a>(raw: Raw<'a>, place: &str) -> Result<Part<'a>, Error> {
     }
 }
 
-/// Reads an assistant message; true: it holds a legacy `function_call` (under `function_id`).
+/// Reads an assistant message, of which the content was read; true: it holds a legacy `function_call`, under the id that is
+/// given for it.
 fn assistant<'a>(
-    mut message: Object<'a>,
-    content: Vec<Part<'a>>,
+    message: &mut Object<'a>,
+    (content, function_id): (Vec<Part<'a>>, Text<'a>),
     request: &mut Request<'a>,
     place: &str,
-    function_id: Text<'a>,
+    warnings: &mut Warnings,
 ) -> Result<bool, Error> {
-    if take::raw(&mut message, "audio").is_some() {
+    if take::raw(message, "audio").is_some() {
         return Err(refuse(
             format!("{place}.audio"),
             "audio of an earlier answer cannot be converted",
         ));
     }
-    for part in thoughts(&mut message, place)? {
+    for part in thoughts(message, place)? {
         request.push(Role::Assistant, part);
     }
     for part in content {
         request.push(Role::Assistant, part);
     }
-    if let Some(refusal) = take::text(&mut message, "refusal")?.filter(|text| !text.is_empty()) {
+    if let Some(refusal) = take::text(message, "refusal")?.filter(|text| !text.is_empty()) {
         request.push(Role::Assistant, Part::Refusal(refusal));
     }
-    if let Some(calls) = take::array(&mut message, "tool_calls")? {
+    if let Some(calls) = take::array(message, "tool_calls")? {
         for (at, raw) in calls.enumerate() {
-            let call = call(raw, &format!("{place}.tool_calls[{at}]"))?;
+            let call = call(raw, &format!("{place}.tool_calls[{at}]"), warnings)?;
             request.push(Role::Assistant, Part::Call(call));
         }
     }
-    let Some(mut function) = take::object(&mut message, "function_call")? else {
+    let Some(mut function) = take::object(message, "function_call")? else {
         return Ok(false);
     };
     let call = Call {
@@ -226,10 +252,18 @@ fn assistant<'a>(
     Ok(true)
 }
 
-fn call<'a>(raw: Raw<'a>, place: &str) -> Result<Call<'a>, Error> {
+fn call<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Call<'a>, Error> {
     let mut call = take::as_object(raw, place)?;
     let id = text_member(&mut call, "id", place)?;
-    if let Some(mut custom) = take::object(&mut call, "custom")? {
+    let custom = take::object(&mut call, "custom")?;
+    let function = take::object(&mut call, "function")?;
+    take::rest(
+        &call,
+        &["type", "index"],
+        "messages[].tool_calls[]",
+        warnings,
+    );
+    if let Some(mut custom) = custom {
         return Ok(Call {
             id,
             kind: CallKind::Custom,
@@ -238,7 +272,7 @@ fn call<'a>(raw: Raw<'a>, place: &str) -> Result<Call<'a>, Error> {
             arguments: take::text(&mut custom, "input")?.unwrap_or_default(),
         });
     }
-    let mut function = take::object(&mut call, "function")?.ok_or_else(|| {
+    let mut function = function.ok_or_else(|| {
         refuse(
             place,
             "a tool call that is neither function nor custom cannot be converted",

@@ -53,7 +53,7 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
         }
         return Err(wrong("messages", "is missing"));
     };
-    messages::read(list, &mut request)?;
+    messages::read(list, &mut request, warnings)?;
     limits(&mut body, &mut request)?;
     nudges(&mut body, &mut request, warnings)?;
     reasoning(&mut body, &mut request)?;
@@ -63,7 +63,7 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
         request.include_usage = take::flag(&mut options, "include_usage")?.unwrap_or(false);
         request.include_obfuscation = take::flag(&mut options, "include_obfuscation")?;
     }
-    tools::read(&mut body, &mut request)?;
+    tools::read(&mut body, &mut request, warnings)?;
     labels(&mut body, &mut request)?;
     for name in VENDOR {
         if let Some(value) = take::raw(&mut body, name) {

@@ -6,24 +6,28 @@ use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::caps::{Caps, Vendor};
 use crate::protocol::neutral::{Choice, Request, Tool, ToolKind, ToolName};
 use crate::protocol::render::{Elements, Members};
-use crate::protocol::take;
 use crate::protocol::text::Text;
+use crate::protocol::{Warnings, take};
 use crate::wire::json::{JsonKind, Object, Raw};
 use std::borrow::Cow;
 
 /// Reads `tools`, `functions`, `tool_choice`, `function_call` and `parallel_tool_calls`.
-pub(super) fn read<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Result<(), Error> {
+pub(super) fn read<'a>(
+    body: &mut Object<'a>,
+    request: &mut Request<'a>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
     if let Some(list) = take::array(body, "tools")? {
         for (at, raw) in list.enumerate() {
-            request.tools.push(tool(raw, &format!("tools[{at}]"))?);
+            let tool = tool(raw, &format!("tools[{at}]"), warnings)?;
+            request.tools.push(tool);
         }
     }
     if let Some(list) = take::array(body, "functions")? {
         for (at, raw) in list.enumerate() {
             let place = format!("functions[{at}]");
-            request
-                .tools
-                .push(function(take::as_object(raw, &place)?, &place)?);
+            let function = function(take::as_object(raw, &place)?, &place, warnings)?;
+            request.tools.push(function);
         }
     }
     request.parallel = take::flag(body, "parallel_tool_calls")?;
@@ -37,27 +41,28 @@ pub(super) fn read<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Resu
     Ok(())
 }
 
-fn tool<'a>(raw: Raw<'a>, place: &str) -> Result<Tool<'a>, Error> {
+fn tool<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Tool<'a>, Error> {
     let mut tool = take::as_object(raw, place)?;
     let cache = take::breakpoint(&mut tool);
     let function = take::object(&mut tool, "function")?;
+    let custom = take::object(&mut tool, "custom")?;
     let kind = match (take::text(&mut tool, "type")?, &function) {
         (Some(kind), _) => kind,
         (None, Some(_)) => Text::constant("function"), // Mistral's own clients leave it out
         (None, None) => return Err(wrong(format!("{place}.type"), "is missing")),
     };
+    take::rest(&tool, &[], "tools[]", warnings);
     match kind.decode().as_ref() {
         "function" => {
             let inner = function.ok_or_else(|| wrong(place, "function is missing"))?;
-            let function = self::function(inner, place)?;
+            let function = self::function(inner, place, warnings)?;
             Ok(Tool {
                 cache: cache.or(function.cache),
                 ..function
             })
         }
         "custom" => {
-            let mut inner = take::object(&mut tool, "custom")?
-                .ok_or_else(|| wrong(place, "custom is missing"))?;
+            let mut inner = custom.ok_or_else(|| wrong(place, "custom is missing"))?;
             let mut format = take::object(&mut inner, "format")?;
             let grammar = match &mut format {
                 Some(format) => take::object(format, "grammar")?,
@@ -85,9 +90,13 @@ fn tool<'a>(raw: Raw<'a>, place: &str) -> Result<Tool<'a>, Error> {
     }
 }
 
-fn function<'a>(mut function: Object<'a>, place: &str) -> Result<Tool<'a>, Error> {
+fn function<'a>(
+    mut function: Object<'a>,
+    place: &str,
+    warnings: &mut Warnings,
+) -> Result<Tool<'a>, Error> {
     let parameters = take::raw_object(&mut function, "parameters")?;
-    Ok(Tool {
+    let tool = Tool {
         name: text_member(&mut function, "name", place)?,
         namespace: None,
         description: take::text(&mut function, "description")?,
@@ -96,7 +105,9 @@ fn function<'a>(mut function: Object<'a>, place: &str) -> Result<Tool<'a>, Error
             strict: take::flag(&mut function, "strict")?,
         },
         cache: take::breakpoint(&mut function),
-    })
+    };
+    take::rest(&function, &[], "tools[].function", warnings);
+    Ok(tool)
 }
 
 fn choice<'a>(raw: Raw<'a>) -> Result<Choice<'a>, Error> {

@@ -14,8 +14,19 @@ use crate::protocol::text::Text;
 use crate::protocol::{Warnings, carrier};
 use crate::wire::json::{JsonKind, Object, Raw};
 
+/// What a text block of an answer has beside its text.
+const TEXT_ECHOES: [&str; 1] = ["citations"];
+/// What a message has beside role and content: of `system` messages only.
+const MESSAGE_MEMBERS: [&str; 2] = ["output_config", "clear_at"];
+/// Where blocks stand, for notes.
+const BLOCKS: &str = "messages[].content[]";
+
 /// The top-level `system`: a string or text blocks.
-pub(super) fn system<'a>(request: &mut Request<'a>, raw: Raw<'a>) -> Result<(), Error> {
+pub(super) fn system<'a>(
+    request: &mut Request<'a>,
+    raw: Raw<'a>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
     if raw.kind() == JsonKind::String {
         request.push_system(take::as_text(raw, "system")?, None);
         return Ok(());
@@ -32,6 +43,7 @@ pub(super) fn system<'a>(request: &mut Request<'a>, raw: Raw<'a>) -> Result<(), 
         }
         let cache = cache_mark(&mut block);
         request.push_system(required(&mut block, "text", place)?, cache);
+        take::rest(&block, &TEXT_ECHOES, "system[]", warnings);
     }
     Ok(())
 }
@@ -61,6 +73,7 @@ pub(super) fn messages<'a>(
     for (at, (role, mut message)) in messages.into_iter().enumerate() {
         let place = Place::message(at);
         let content = take::raw(&mut message, "content");
+        take::rest(&message, &MESSAGE_MEMBERS, "messages[]", warnings);
         match (role, content) {
             (Role::System, content) => {
                 if let Some(config) = take::raw(&mut message, "output_config") {
@@ -74,7 +87,7 @@ pub(super) fn messages<'a>(
                 let passed = clear_at.as_deref() == Some("next_user_message")
                     && last_user.is_some_and(|last| last > at);
                 if let Some(content) = content.filter(|_| !passed) {
-                    late_system(request, content, place)?;
+                    late_system(request, content, place, warnings)?;
                 }
             }
             (_, None) => {}
@@ -93,7 +106,12 @@ pub(super) fn messages<'a>(
 }
 
 /// A `system` message: text, and tools that come and go. All tools are offered all the time, so that those are only told.
-fn late_system<'a>(request: &mut Request<'a>, content: Raw<'a>, place: Place) -> Result<(), Error> {
+fn late_system<'a>(
+    request: &mut Request<'a>,
+    content: Raw<'a>,
+    place: Place,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
     if content.kind() == JsonKind::String {
         request.push_system(take::as_text(content, &place.of("content"))?, None);
         return Ok(());
@@ -105,8 +123,8 @@ fn late_system<'a>(request: &mut Request<'a>, content: Raw<'a>, place: Place) ->
         let kind = required(&mut block, "type", |key| place.of(key))?;
         let told = match kind.decode().as_ref() {
             "text" => required(&mut block, "text", |key| place.of(key))?,
-            "tool_addition" => tool_change(request, &mut block, "loaded", place)?,
-            "tool_removal" => tool_change(request, &mut block, "removed", place)?,
+            "tool_addition" => tool_change(request, &mut block, "loaded", place, warnings)?,
+            "tool_removal" => tool_change(request, &mut block, "removed", place, warnings)?,
             other => return Err(unknown(place, other)),
         };
         request.push_system(told, cache);
@@ -120,6 +138,7 @@ fn tool_change<'a>(
     block: &mut Object<'a>,
     change: &str,
     place: Place,
+    warnings: &mut Warnings,
 ) -> Result<Text<'static>, Error> {
     let Some(tool) = take::raw(block, "tool") else {
         return Err(wrong(place.of("tool"), "is required"));
@@ -127,7 +146,9 @@ fn tool_change<'a>(
     let mut tool = take::as_object(tool, &place.of("tool"))?;
     let name = match take::raw(&mut tool, "definition") {
         Some(definition) => {
-            let tool = tools::read_one(definition, &place.of("tool"), &mut Vec::new())?;
+            let place = place.of("tool");
+            let definition = take::as_object(definition, &place)?;
+            let tool = tools::read_one(definition, &place, &mut Vec::new(), warnings)?;
             let name = tool.name.clone();
             request.tools.push(tool);
             name
@@ -167,6 +188,7 @@ fn block<'a>(
         "thinking" => {
             let text = optional(&mut block, "thinking", |key| place.of(key))?;
             let signature = optional(&mut block, "signature", |key| place.of(key))?;
+            take::rest(&block, &[], BLOCKS, warnings);
             request.push(
                 role,
                 Part::Reasoning(Reasoning {
@@ -188,7 +210,7 @@ fn block<'a>(
             Ok(())
         }
         "tool_use" => {
-            request.push(role, Part::Call(call(block, place)?));
+            request.push(role, Part::Call(call(block, place, warnings)?));
             Ok(())
         }
         "tool_result" => {
@@ -244,6 +266,7 @@ fn visible<'a>(
     match kind {
         "text" => {
             let text = required(&mut block, "text", |key| place.of(key))?;
+            take::rest(&block, &TEXT_ECHOES, BLOCKS, warnings);
             Ok(vec![Part::Text(TextPart { text, cache })])
         }
         "image" => {
@@ -253,6 +276,7 @@ fn visible<'a>(
                 warnings.add("image.transformations", "unsupported");
             }
             let source = source(&mut block, place.of("source"))?;
+            take::rest(&block, &[], BLOCKS, warnings);
             let detail = None;
             Ok(vec![Part::Image(Image {
                 source,
@@ -260,8 +284,8 @@ fn visible<'a>(
                 cache,
             })])
         }
-        "document" => document(block, cache, place),
-        "search_result" => search_result(block, cache, place),
+        "document" => document(block, cache, place, warnings),
+        "search_result" => search_result(block, cache, place, warnings),
         other => Err(unknown(place, other)),
     }
 }
@@ -302,11 +326,13 @@ fn document<'a>(
     mut block: Object<'a>,
     cache: Option<Cache>,
     place: Place,
+    warnings: &mut Warnings,
 ) -> Result<Vec<Part<'a>>, Error> {
     refuse_citations(&mut block, place)?;
     let at = |key: &str| place.of(key);
     let title = optional(&mut block, "title", at)?;
     let context = optional(&mut block, "context", at)?;
+    take::rest(&block, &["source"], BLOCKS, warnings);
     let mut parts: Vec<Part<'a>> = context.map(Part::text).into_iter().collect();
     let inner = block.get("source").and_then(|raw| raw.as_object().ok());
     let kind = inner
@@ -361,6 +387,7 @@ fn search_result<'a>(
     mut block: Object<'a>,
     cache: Option<Cache>,
     place: Place,
+    warnings: &mut Warnings,
 ) -> Result<Vec<Part<'a>>, Error> {
     refuse_citations(&mut block, place)?;
     let at = |key: &str| place.of(key);
@@ -377,6 +404,7 @@ fn search_result<'a>(
             texts.push(required(&mut block, "text", |_| at("content"))?);
         }
     }
+    take::rest(&block, &[], BLOCKS, warnings);
     let text = document_text(title.as_ref(), &Text::join(&texts, "\n"));
     Ok(vec![Part::Text(TextPart { text, cache })])
 }
@@ -396,7 +424,11 @@ fn refuse_citations(block: &mut Object<'_>, place: Place) -> Result<(), Error> {
     Ok(())
 }
 
-fn call<'a>(mut block: Object<'a>, place: Place) -> Result<Call<'a>, Error> {
+fn call<'a>(
+    mut block: Object<'a>,
+    place: Place,
+    warnings: &mut Warnings,
+) -> Result<Call<'a>, Error> {
     let at = |key: &str| place.of(key);
     refuse_caller(&mut block, place)?;
     let arguments = match take::raw(&mut block, "input") {
@@ -404,13 +436,15 @@ fn call<'a>(mut block: Object<'a>, place: Place) -> Result<Call<'a>, Error> {
         Some(input) if input.kind() == JsonKind::Object => Text::plain(input.text()),
         Some(_) => return Err(wrong(at("input"), "an object was expected")),
     };
-    Ok(Call {
+    let call = Call {
         id: required(&mut block, "id", at)?,
         kind: CallKind::Function,
         name: required(&mut block, "name", at)?,
         namespace: None,
         arguments,
-    })
+    };
+    take::rest(&block, &["cache_control"], BLOCKS, warnings);
+    Ok(call)
 }
 
 /// Calls by programs and of toolsets have no counterpart.
@@ -461,10 +495,12 @@ fn result<'a>(
             }
         }
     }
-    Ok(ToolResult {
+    let result = ToolResult {
         id: required(&mut block, "tool_use_id", at)?,
         parts,
         is_error: flag(&mut block, "is_error", at)?.unwrap_or(false),
         cache: cache_mark(&mut block),
-    })
+    };
+    take::rest(&block, &[], BLOCKS, warnings);
+    Ok(result)
 }

@@ -41,13 +41,13 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
         value,
     });
     if let Some(system) = take::raw(&mut body, "system") {
-        content::system(&mut request, system)?;
+        content::system(&mut request, system, warnings)?;
     }
     let Some(messages) = take::raw(&mut body, "messages") else {
         return Err(wrong("messages", "is required"));
     };
     let hosted = match take::raw(&mut body, "tools") {
-        Some(list) => tools::read(&mut request, list)?,
+        Some(list) => tools::read(&mut request, list, warnings)?,
         None => Vec::new(),
     };
     content::messages(&mut request, messages, warnings)?;
@@ -74,6 +74,12 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
         && take::as_array(servers, "mcp_servers")?.next().is_some()
     {
         request.mcp_servers = Some(servers);
+    }
+    if request.mcp_servers.is_none() && !request.mcp_toolsets.is_empty() {
+        return Err(wrong(
+            "tools.mcp_toolset",
+            "names a server, and mcp_servers has none",
+        ));
     }
     if let Some(management) = take::raw(&mut body, "context_management") {
         context_management(&mut request, management, warnings)?;

@@ -8,18 +8,28 @@ use crate::protocol::neutral::{
     Builtin, Cache, Choice, Request, Tool, ToolKind, ToolName, WebSearch,
 };
 use crate::protocol::render::Members;
-use crate::protocol::take;
 use crate::protocol::text::Text;
+use crate::protocol::{Warnings, take};
 use crate::wire::json::{JsonKind, Object, Raw};
 
 /// What a tool that the vendor executes is called in `tool_choice`, and its type.
 pub(super) type Hosted<'a> = (Text<'a>, Text<'a>);
 
 /// Reads `tools`.
-pub(super) fn read<'a>(request: &mut Request<'a>, raw: Raw<'a>) -> Result<Vec<Hosted<'a>>, Error> {
+pub(super) fn read<'a>(
+    request: &mut Request<'a>,
+    raw: Raw<'a>,
+    warnings: &mut Warnings,
+) -> Result<Vec<Hosted<'a>>, Error> {
     let mut hosted = Vec::new();
     for (at, raw) in take::as_array(raw, "tools")?.enumerate() {
-        let tool = read_one(raw, &format!("tools[{at}]"), &mut hosted)?;
+        let place = format!("tools[{at}]");
+        let tool = take::as_object(raw, &place)?;
+        if text_at(&tool, "type").is_some_and(|kind| kind.is("mcp_toolset")) {
+            request.mcp_toolsets.push(raw);
+            continue;
+        }
+        let tool = read_one(tool, &place, &mut hosted, warnings)?;
         request.tools.push(tool);
     }
     Ok(hosted)
@@ -27,11 +37,11 @@ pub(super) fn read<'a>(request: &mut Request<'a>, raw: Raw<'a>) -> Result<Vec<Ho
 
 /// Reads one tool, which stands at `place`.
 pub(super) fn read_one<'a>(
-    raw: Raw<'a>,
+    mut tool: Object<'a>,
     place: &str,
     hosted: &mut Vec<Hosted<'a>>,
+    warnings: &mut Warnings,
 ) -> Result<Tool<'a>, Error> {
-    let mut tool = take::as_object(raw, place)?;
     let at = |key: &str| format!("{place}.{key}");
     if let Some(callers) = take::raw(&mut tool, "allowed_callers") {
         let mut callers = take::as_array(callers, &at("allowed_callers"))?;
@@ -47,7 +57,7 @@ pub(super) fn read_one<'a>(
     let word = kind.as_ref().map(Text::decode);
     let word = word.as_deref().unwrap_or("custom");
     let builtin = match word {
-        "custom" => return function(tool, at, cache),
+        "custom" => return function(tool, at, cache, warnings),
         _ if word.starts_with("bash_") => Some(Builtin::Bash),
         _ if word.starts_with("text_editor_") => Some(Builtin::TextEditor),
         _ if word.starts_with("memory_") => Some(Builtin::Memory),
@@ -67,8 +77,7 @@ pub(super) fn read_one<'a>(
         _ if word.starts_with("tool_search_tool_") => ToolKind::Hosted { harmless: true },
         _ if word.starts_with("web_fetch_")
             || word.starts_with("code_execution_")
-            || word.starts_with("advisor_")
-            || word == "mcp_toolset" =>
+            || word.starts_with("advisor_") =>
         {
             ToolKind::Hosted { harmless: false }
         }
@@ -93,11 +102,14 @@ pub(super) fn read_one<'a>(
     })
 }
 
-/// All tools are loaded at once, so that `defer_loading` and its like have no effect.
+/// Hints about when and how a tool is loaded: all are loaded at once.
+const LOADING: [&str; 3] = ["defer_loading", "eager_input_streaming", "input_examples"];
+
 fn function<'a>(
     mut tool: Object<'a>,
     at: impl Fn(&str) -> String + Copy,
     cache: Option<Cache>,
+    warnings: &mut Warnings,
 ) -> Result<Tool<'a>, Error> {
     let parameters = match take::raw(&mut tool, "input_schema") {
         Some(schema) if schema.kind() != JsonKind::Object => {
@@ -105,7 +117,7 @@ fn function<'a>(
         }
         schema => schema.map(|schema| schema.text().into()),
     };
-    Ok(Tool {
+    let function = Tool {
         name: required(&mut tool, "name", at)?,
         namespace: None,
         description: optional(&mut tool, "description", at)?,
@@ -114,7 +126,9 @@ fn function<'a>(
             strict: flag(&mut tool, "strict", at)?,
         },
         cache,
-    })
+    };
+    take::rest(&tool, &LOADING, "tools[]", warnings);
+    Ok(function)
 }
 
 fn web_search<'a>(

@@ -17,6 +17,47 @@ use crate::protocol::{Warnings, take};
 use crate::wire::json::{JsonKind, Object, Raw};
 use std::borrow::Cow;
 
+/// What items of all kinds together have; a member that stands in the wrong kind of item is an error before, or says nothing.
+const ITEM_MEMBERS: [&str; 22] = [
+    "type",
+    "role",
+    "content",
+    "id",
+    "status",
+    "call_id",
+    "name",
+    "arguments",
+    "output",
+    "input",
+    "summary",
+    "encrypted_content",
+    "phase",
+    "namespace",
+    "caller",
+    "async",
+    "action",
+    "operation",
+    "execution",
+    "tools",
+    "max_output_length",
+    "internal_chat_message_metadata_passthrough",
+];
+/// The same of parts.
+const PART_MEMBERS: [&str; 12] = [
+    "type",
+    "text",
+    "annotations",
+    "logprobs",
+    "image_url",
+    "detail",
+    "refusal",
+    "file_data",
+    "file_url",
+    "filename",
+    "input_audio",
+    "prompt_cache_breakpoint",
+];
+
 /// Reads `input`: a string is one user message.
 pub fn input<'a>(
     raw: Raw<'a>,
@@ -33,18 +74,21 @@ pub fn input<'a>(
     for (at, raw) in take::as_array(raw, "input")?.enumerate() {
         let path = format!("input[{at}]");
         let item = take::as_object(raw, &path)?;
-        self::item(raw, &item, &path, request, warnings)?;
+        if self::item(raw, &item, &path, request, warnings)? {
+            take::rest(&item, &ITEM_MEMBERS, "input[]", warnings);
+        }
     }
     Ok(())
 }
 
+/// Reads one item. False: it is passed on or named as a whole, or its members were looked at one by one.
 fn item<'a>(
     raw: Raw<'a>,
     item: &Object<'a>,
     path: &str,
     request: &mut Request<'a>,
     warnings: &mut Warnings,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let kind = optional(item, "type", path)?;
     let kind = kind.as_ref().map(Text::decode);
     if let Some(caller) = get(item, "caller")
@@ -55,9 +99,9 @@ fn item<'a>(
     if get(item, "async").and_then(Raw::as_bool) == Some(true) {
         return Err(refuse(path, "asynchronous tools are not supported"));
     }
-    match kind.as_deref() {
+    let read = match kind.as_deref() {
         None if get(item, "role").is_none() && get(item, "id").is_some() => reference(item, path),
-        None | Some("message") => message(item, path, request),
+        None | Some("message") => message(item, path, request, warnings),
         Some("item_reference") => reference(item, path),
         Some("reasoning") => {
             reasoning(item, path, request);
@@ -80,6 +124,7 @@ fn item<'a>(
                     &format!("{path}.output"),
                     Speaker::Other,
                     &mut parts,
+                    warnings,
                 )?;
             }
             result(id, parts, false, request);
@@ -131,7 +176,7 @@ fn item<'a>(
         }
         Some("tool_search_output") => {
             let loaded = match get(item, "tools") {
-                Some(raw) => tools::more(raw, &format!("{path}.tools"), request)?,
+                Some(raw) => tools::more(raw, &format!("{path}.tools"), request, warnings)?,
                 None => String::new(),
             };
             if is_clients(item) {
@@ -142,7 +187,7 @@ fn item<'a>(
             Ok(())
         }
         Some("additional_tools") => match get(item, "tools") {
-            Some(raw) => tools::more(raw, &format!("{path}.tools"), request).map(|_| ()),
+            Some(raw) => tools::more(raw, &format!("{path}.tools"), request, warnings).map(|_| ()),
             None => Ok(()),
         },
         Some("configuration_update") => {
@@ -152,7 +197,7 @@ fn item<'a>(
             if let Some(raw) = get(item, "text") {
                 read::shape(raw, &format!("{path}.text"), request, warnings)?;
             }
-            Ok(())
+            return Ok(false);
         }
         Some("compaction" | "compaction_summary") => {
             let code = required(item, "encrypted_content", path)?;
@@ -178,13 +223,14 @@ fn item<'a>(
         ) => {
             let name = Cow::Owned(name.to_owned());
             request.push(Role::Assistant, Part::Hosted { name, json: raw });
-            Ok(())
+            return Ok(false);
         }
         Some(other) => Err(refuse(
             path,
             format!("items of type {other:?} cannot be converted"),
         )),
-    }
+    };
+    read.map(|()| true)
 }
 
 fn reference(item: &Object<'_>, path: &str) -> Result<(), Error> {
@@ -204,7 +250,12 @@ fn is_clients(item: &Object<'_>) -> bool {
     says(item, "execution", "client")
 }
 
-fn message<'a>(item: &Object<'a>, path: &str, request: &mut Request<'a>) -> Result<(), Error> {
+fn message<'a>(
+    item: &Object<'a>,
+    path: &str,
+    request: &mut Request<'a>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
     let role = required(item, "role", path)?;
     let mut parts = Vec::new();
     let speaker = match role.decode().as_ref() {
@@ -220,7 +271,7 @@ fn message<'a>(item: &Object<'a>, path: &str, request: &mut Request<'a>) -> Resu
     };
     let field = format!("{path}.content");
     if let Some(raw) = get(item, "content") {
-        content(raw, &field, speaker, &mut parts)?;
+        content(raw, &field, speaker, &mut parts, warnings)?;
     }
     if role.is("system") || role.is("developer") {
         for part in parts {
@@ -253,6 +304,7 @@ fn content<'a>(
     path: &str,
     speaker: Speaker,
     parts: &mut Vec<Part<'a>>,
+    warnings: &mut Warnings,
 ) -> Result<(), Error> {
     if let Some(said) = Text::of(raw) {
         parts.push(Part::text(said));
@@ -265,6 +317,7 @@ fn content<'a>(
         let path = format!("{path}[{at}]");
         let part = take::as_object(raw, &path)?;
         let kind = required(&part, "type", &path)?;
+        take::rest(&part, &PART_MEMBERS, "input[].content[]", warnings);
         parts.push(match (kind.decode().as_ref(), speaker) {
             ("input_text" | "output_text" | "text", _) => Part::Text(TextPart {
                 text: required(&part, "text", &path)?,

@@ -48,7 +48,7 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
         request.push_system(text, None);
     }
     if let Some(list) = take::array(&mut body, "tools")? {
-        tools::read(list, "tools", &mut request)?;
+        tools::read(list, "tools", &mut request, warnings)?;
     }
     scalars(&mut body, &mut request)?;
     labels(&mut body, &mut request)?;

@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::ids::flat_name;
 use crate::protocol::neutral::{Builtin, Choice, Request, Tool, ToolKind, ToolName, WebSearch};
-use crate::protocol::take;
 use crate::protocol::text::Text;
+use crate::protocol::{Warnings, take};
 use crate::wire::json::{Elements, Object, Raw};
 use std::borrow::Cow;
 
@@ -24,10 +24,30 @@ pub fn builtin_name(builtin: Builtin) -> &'static str {
     }
 }
 
+/// What a client's tool has; `defer_loading` is of no effect, as all are loaded at once, and what a tool gives back is not told
+/// to others.
+const MEMBERS: [&str; 10] = [
+    "type",
+    "name",
+    "description",
+    "parameters",
+    "strict",
+    "format",
+    "async",
+    "allowed_callers",
+    "defer_loading",
+    "output_schema",
+];
+
 /// Reads the `tools` of a request.
-pub fn read<'a>(tools: Elements<'a>, path: &str, request: &mut Request<'a>) -> Result<(), Error> {
+pub fn read<'a>(
+    tools: Elements<'a>,
+    path: &str,
+    request: &mut Request<'a>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
     let mut found = Vec::new();
-    list(tools, path, None, &mut found)?;
+    list(tools, path, None, &mut found, warnings)?;
     request.tools.append(&mut found);
     Ok(())
 }
@@ -37,9 +57,14 @@ const TOLD_NAME_MAX: usize = 64;
 
 /// Reads tools that an item brings: those the request has already win. Answers the names it listed, as the upstream's model
 /// may call them: the model reads this list.
-pub fn more<'a>(raw: Raw<'a>, path: &str, request: &mut Request<'a>) -> Result<String, Error> {
+pub fn more<'a>(
+    raw: Raw<'a>,
+    path: &str,
+    request: &mut Request<'a>,
+    warnings: &mut Warnings,
+) -> Result<String, Error> {
     let mut found = Vec::new();
-    list(take::as_array(raw, path)?, path, None, &mut found)?;
+    list(take::as_array(raw, path)?, path, None, &mut found, warnings)?;
     let mut names = String::new();
     for tool in found {
         if !names.is_empty() {
@@ -67,6 +92,7 @@ fn list<'a>(
     path: &str,
     namespace: Option<&Text<'a>>,
     found: &mut Vec<Tool<'a>>,
+    warnings: &mut Warnings,
 ) -> Result<(), Error> {
     for (at, raw) in tools.enumerate() {
         let path = format!("{path}[{at}]");
@@ -79,9 +105,13 @@ fn list<'a>(
             let name = required(&tool, "name", &path)?;
             if let Some(inner) = get(&tool, "tools") {
                 let path = format!("{path}.tools");
-                list(take::as_array(inner, &path)?, &path, Some(&name), found)?;
+                let inner = take::as_array(inner, &path)?;
+                list(inner, &path, Some(&name), found, warnings)?;
             }
             continue;
+        }
+        if kind.is("function") || kind.is("custom") {
+            take::rest(&tool, &MEMBERS, "tools[]", warnings);
         }
         found.push(one(raw, &tool, kind, &path, namespace)?);
     }

@@ -1,12 +1,12 @@
 //! Tools and the choice among them, as Responses names them (protocols.md 2.4, 5.7, 5.8).
 
 use crate::error::Error;
-use crate::protocol::adapt::refuse;
+use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::neutral::{Choice, Request, Tool, ToolKind, WebSearch};
 use crate::protocol::render::{Elements, Members};
 use crate::protocol::text::Text;
 use crate::protocol::{Caps, Protocol};
-use crate::wire::json::{Object, Raw};
+use crate::wire::json::{Object, Raw, write_string};
 
 pub(super) fn tools(request: &Request<'_>, caps: &Caps, m: &mut Members<'_>) -> Result<(), Error> {
     let servers = servers(request, caps)?;
@@ -107,21 +107,82 @@ fn servers(request: &Request<'_>, caps: &Caps) -> Result<Vec<String>, Error> {
     let mut tools = Vec::new();
     for server in raw.elements().map_err(|_| broken())? {
         let server = server.as_object().map_err(|_| broken())?;
-        tools.push(self::server(&server).ok_or_else(broken)?);
+        match allowed(&server, &request.mcp_toolsets)? {
+            Allowed::None => {}
+            Allowed::All => tools.push(self::server(&server, None).ok_or_else(broken)?),
+            Allowed::These(names) => {
+                tools.push(self::server(&server, Some(&names)).ok_or_else(broken)?);
+            }
+        }
     }
     Ok(tools)
 }
 
-fn server(server: &Object<'_>) -> Option<String> {
+/// Which tools of a server may be called.
+enum Allowed {
+    All,
+    None,
+    /// A JSON array of names.
+    These(String),
+}
+
+/// What the server itself says (beta of 2025-04-04), or else the toolset that names it (beta of 2025-11-20).
+fn allowed(server: &Object<'_>, toolsets: &[Raw<'_>]) -> Result<Allowed, Error> {
+    const FIELD: &str = "tools.mcp_toolset";
+    if toolsets.is_empty() {
+        let settings = server.get("tool_configuration");
+        let Some(settings) = settings.and_then(|raw| raw.as_object().ok()) else {
+            return Ok(Allowed::All);
+        };
+        if settings.get("enabled").and_then(Raw::as_bool) == Some(false) {
+            return Ok(Allowed::None);
+        }
+        let names = settings.get("allowed_tools").filter(|raw| !raw.is_null());
+        return Ok(names.map_or(Allowed::All, |names| {
+            Allowed::These(names.text().to_owned())
+        }));
+    }
+    let name = server.get("name").and_then(Raw::as_str);
+    let toolset = toolsets.iter().find_map(|raw| {
+        let toolset = raw.as_object().ok()?;
+        let of = toolset.get("mcp_server_name").and_then(Raw::as_str);
+        (of.is_some() && of == name).then_some(toolset)
+    });
+    let toolset = toolset.ok_or_else(|| wrong(FIELD, "a server of mcp_servers has no toolset"))?;
+    let member = |key: &str| toolset.get(key).and_then(|raw| raw.as_object().ok());
+    let enabled = |settings: &Object<'_>| settings.get("enabled").and_then(Raw::as_bool);
+    let all = member("default_config").is_none_or(|settings| enabled(&settings) != Some(false));
+    let configs = member("configs");
+    let mut chosen = Vec::new();
+    for (name, settings) in configs.iter().flat_map(Object::iter) {
+        let said = settings.as_object().ok().and_then(|one| enabled(&one));
+        match said {
+            Some(false) if all => {
+                let reason = "the upstream can be told which tools of a server are allowed, not which are not";
+                return Err(refuse(FIELD, reason));
+            }
+            Some(true) if !all => {
+                chosen.push(if chosen.is_empty() { b'[' } else { b',' });
+                write_string(&mut chosen, name);
+            }
+            _ => {}
+        }
+    }
+    if all {
+        return Ok(Allowed::All);
+    }
+    if chosen.is_empty() {
+        return Ok(Allowed::None);
+    }
+    chosen.push(b']');
+    Ok(Allowed::These(
+        String::from_utf8(chosen).unwrap_or_default(), // made of str
+    ))
+}
+
+fn server(server: &Object<'_>, allowed: Option<&str>) -> Option<String> {
     let name = server.get("name")?;
     let url = server.get("url")?;
-    let settings = server
-        .get("tool_configuration")
-        .filter(|raw| !raw.is_null());
-    let settings = settings.map(|raw| raw.as_object()).transpose().ok()?;
-    let allowed = settings
-        .as_ref()
-        .and_then(|settings| settings.get("allowed_tools"));
     let token = server
         .get("authorization_token")
         .filter(|raw| !raw.is_null());
@@ -130,10 +191,7 @@ fn server(server: &Object<'_>) -> Option<String> {
         m.str("type", "mcp").raw("server_label", name.text());
         m.raw("server_url", url.text());
         m.raw_if("authorization", token.map(Raw::text));
-        m.raw_if(
-            "allowed_tools",
-            allowed.filter(|raw| !raw.is_null()).map(Raw::text),
-        );
+        m.raw_if("allowed_tools", allowed);
         m.str("require_approval", "never");
     });
     String::from_utf8(out).ok()
