@@ -6,7 +6,7 @@
 use super::config::{ClientKey, ResponsesStore};
 use crate::wire::json::write_string;
 use crate::wire::text::sha256;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -60,6 +60,8 @@ struct Inner {
     responses: HashMap<(Owner, String), Entry>,
     items: HashMap<(Owner, String), Arc<str>>,
     chains: HashMap<u64, Chain>,
+    /// All chains, the one that was used longest ago first.
+    by_use: BTreeSet<(Instant, u64)>,
     chains_made: u64,
     bytes: usize,
 }
@@ -71,15 +73,10 @@ pub struct Memory(Mutex<Inner>);
 impl Memory {
     fn inner(&self, limits: ResponsesStore, now: Instant) -> MutexGuard<'_, Inner> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let expired = |chain: &Chain| now.saturating_duration_since(chain.used_at) > limits.keep;
-        let over: Vec<u64> = inner
-            .chains
-            .iter()
-            .filter(|(_, chain)| expired(chain))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in over {
-            inner.forget_chain(id);
+        while let Some(&(used_at, chain)) = inner.by_use.first()
+            && now.saturating_duration_since(used_at) > limits.keep
+        {
+            inner.forget_chain(chain);
         }
         inner
     }
@@ -90,6 +87,8 @@ impl Memory {
             return;
         }
         let mut inner = self.inner(limits, now);
+        let key = (owner, finished.id.clone());
+        inner.forget(&key);
         let parent = finished
             .parent
             .as_ref()
@@ -108,25 +107,20 @@ impl Memory {
                 inner.items.insert((owner, id), item.clone());
             }
         }
-        let key = (owner, finished.id.clone());
         let entry = inner.chains.entry(chain).or_insert_with(|| Chain {
             bytes: 0,
             used_at: now,
             ids: Vec::new(),
         });
         entry.bytes += bytes;
-        entry.used_at = now;
         entry.ids.push(key.clone());
+        inner.use_chain(chain, now);
         inner.bytes += bytes;
         inner.responses.insert(key, Entry { finished, chain });
         let room = usize::try_from(limits.bytes_max).unwrap_or(usize::MAX);
-        while inner.bytes > room {
-            let oldest = inner
-                .chains
-                .iter()
-                .min_by_key(|(id, chain)| (chain.used_at, **id))
-                .map(|(id, _)| *id);
-            let Some(oldest) = oldest else { return };
+        while inner.bytes > room
+            && let Some(&(_, oldest)) = inner.by_use.first()
+        {
             inner.forget_chain(oldest);
         }
     }
@@ -154,9 +148,7 @@ impl Memory {
             .rev()
             .flat_map(|response| response.input.iter().chain(&response.output));
         let items = items.cloned().collect();
-        if let Some(chain) = inner.chains.get_mut(&chain) {
-            chain.used_at = now;
-        }
+        inner.use_chain(chain, now);
         Some(items)
     }
 
@@ -226,16 +218,25 @@ impl Inner {
             chain.bytes -= bytes;
             chain.ids.retain(|id| id != key);
             if chain.ids.is_empty() {
-                self.chains.remove(&entry.chain);
+                self.forget_chain(entry.chain);
             }
         }
         true
+    }
+
+    fn use_chain(&mut self, id: u64, now: Instant) {
+        if let Some(chain) = self.chains.get_mut(&id) {
+            self.by_use.remove(&(chain.used_at, id));
+            chain.used_at = now;
+            self.by_use.insert((now, id));
+        }
     }
 
     fn forget_chain(&mut self, id: u64) {
         let Some(chain) = self.chains.remove(&id) else {
             return;
         };
+        self.by_use.remove(&(chain.used_at, id));
         for key in chain.ids {
             self.forget(&key);
         }
@@ -365,7 +366,20 @@ mod tests {
         assert!(memory.response(nobody(), "big", LIMITS, late).is_none());
         assert_eq!(memory.bytes(), 0);
         let inner = memory.0.lock().unwrap();
-        assert!(inner.responses.is_empty() && inner.items.is_empty() && inner.chains.is_empty());
+        assert!(inner.responses.is_empty() && inner.items.is_empty());
+        assert!(inner.chains.is_empty() && inner.by_use.is_empty());
+    }
+
+    #[test]
+    fn the_same_id_twice_is_kept_once() {
+        let (memory, now) = (Memory::default(), Instant::now());
+        for size in [3000, 10] {
+            memory.keep(nobody(), finished("a", None, size), LIMITS, now);
+        }
+        assert!(memory.bytes() < 3000);
+        assert!(memory.forget(nobody(), "a", LIMITS, now));
+        assert_eq!(memory.bytes(), 0);
+        assert!(memory.0.lock().unwrap().by_use.is_empty());
     }
 
     #[test]
