@@ -11,6 +11,9 @@ from play import GATEWAY, KEY, Stage
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONNECT = os.path.join(HERE, "../../static/connect.js")
 NODE = os.path.join(HERE, "../../target/clients/node")
+# The clients by the names that the page gives them.
+NAMES = {"curl": "curl", "OpenAI Python": "openai_python", "OpenAI Node": "openai_node", "Anthropic Python": "anthropic_python",
+         "Claude Code": "claude_code", "Codex CLI": "codex", "Vercel AI SDK": "vercel", "opencode": "opencode"}
 QUIET = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1", "IS_SANDBOX": "1",
          "OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_DEFAULT_PLUGINS": "1"}
 
@@ -19,7 +22,7 @@ def told(model):
     """{client: (text, command that follows)} as the page shows it."""
     command = ["node", os.path.join(HERE, "pasted.mjs"), CONNECT, GATEWAY + "/", model, KEY]
     shown = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    return {name: (text, after) for name, text, after in shown}
+    return {NAMES[name]: (text, after) for name, text, after in shown}
 
 
 def put(path, text):
