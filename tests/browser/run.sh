@@ -20,5 +20,6 @@ if [ "$(cat "$room/pins" 2>/dev/null)" != "$playwright $axe $acorn" ]; then
     echo "$playwright $axe $acorn" > "$room/pins"
 fi
 [ -x "${BINARY:-target/debug/llm-wrapper}" ] || cargo build --quiet
-cargo build --quiet --example fake-cliproxyapi && "$room/venv/bin/python" tests/browser/accounts.py "$@"
+cargo build --quiet --example fake-cliproxyapi
+"$room/venv/bin/python" tests/browser/accounts.py "$@"
 exec "$room/venv/bin/python" tests/browser/webui.py "$@"

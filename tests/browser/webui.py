@@ -341,7 +341,7 @@ def an_upstream_comes_changes_and_goes_by_mouse(room):
     menu.get_by_role("button", name="Edit", exact=True).click()
     form.get_by_label("Messages", exact=False).first.uncheck()
     page.mouse.click(5, 5)  # beside the dialog: it asks, for something was changed
-    page.get_by_role("button", name="Cancel").last.click()
+    page.get_by_role("dialog", name="Leave without saving?").get_by_role("button", name="Cancel").click()
     form.get_by_role("button", name="Save").click()
     expect(page.locator("dialog")).to_have_count(0)
     assert of(gateway.read()["upstreams"], name="mouse")["support_anthropic_messages"] is False
