@@ -114,17 +114,7 @@ pub fn parse_request(
     let found = find_end(rest, &mut local);
     searched.to = local.to + skip;
     let Some(end) = found? else { return Ok(None) };
-    if end > HEAD_BYTES_MAX {
-        return Err(Fault::new(
-            Kind::HeadTooLarge,
-            format!("the head is larger than {HEAD_BYTES_MAX} bytes"),
-        ));
-    }
-
-    let Headers { bytes, fields } = &mut head.headers;
-    fields.clear();
-    bytes.clear();
-    bytes.extend_from_slice(&rest[..end]);
+    let Headers { bytes, fields } = refilled(&mut head.headers, &rest[..end])?;
     let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, &mut slots) {
@@ -276,16 +266,7 @@ pub fn parse_response(
     let Some(end) = find_end(input, searched)? else {
         return Ok(None);
     };
-    if end > HEAD_BYTES_MAX {
-        return Err(Fault::new(
-            Kind::HeadTooLarge,
-            format!("the head is larger than {HEAD_BYTES_MAX} bytes"),
-        ));
-    }
-    let Headers { bytes, fields } = &mut head.headers;
-    fields.clear();
-    bytes.clear();
-    bytes.extend_from_slice(&input[..end]);
+    let Headers { bytes, fields } = refilled(&mut head.headers, &input[..end])?;
     let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
     match httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -314,6 +295,20 @@ pub fn parse_response(
     fields.fill(bytes, response.headers);
     *searched = Searched::default();
     Ok(Some(end))
+}
+
+/// The fields without any, over the bytes of another head.
+fn refilled<'h>(headers: &'h mut Headers, head: &[u8]) -> Result<&'h mut Headers, Fault> {
+    if head.len() > HEAD_BYTES_MAX {
+        return Err(Fault::new(
+            Kind::HeadTooLarge,
+            format!("the head is larger than {HEAD_BYTES_MAX} bytes"),
+        ));
+    }
+    headers.fields.clear();
+    headers.bytes.clear();
+    headers.bytes.extend_from_slice(head);
+    Ok(headers)
 }
 
 fn parse_fault(error: httparse::Error) -> Fault {

@@ -368,6 +368,25 @@ fn a_config_edited_by_hand_or_emptied_is_written_anew_before_the_next_start() {
     });
 }
 
+/// Waits until the running sidecar says that this is its proxy.
+async fn until_it_goes_through(bed: &Bed, proxy: &str) {
+    let key = std::fs::read_to_string(bed.data("cli-proxy-api-secret")).expect("the key");
+    let head = format!("GET /v0/management/proxy-url HTTP/1.1\r\nAuthorization: Bearer {key}\r\n");
+    let port = bed.port;
+    let since = Instant::now();
+    loop {
+        let head = head.clone();
+        let answer = tokio::task::spawn_blocking(move || request(port, &head, ""))
+            .await
+            .expect("an answer");
+        if answer.contains(proxy) {
+            return;
+        }
+        assert!(since.elapsed() < PATIENCE, "{answer}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[test]
 fn another_proxy_is_taken_up_in_place_and_another_port_by_a_restart() {
     run_each(|mut bed| async move {
@@ -378,22 +397,7 @@ fn another_proxy_is_taken_up_in_place_and_another_port_by_a_restart() {
         // At once after the start, when the sidecar does not watch its file yet.
         bed.settings.proxy_url = Some(Key::new("http://user:word@127.0.0.1:9"));
         sidecar.update(bed.settings.clone()).await;
-        let key = std::fs::read_to_string(bed.data("cli-proxy-api-secret")).expect("the key");
-        let head =
-            format!("GET /v0/management/proxy-url HTTP/1.1\r\nAuthorization: Bearer {key}\r\n");
-        let port = bed.port;
-        let since = Instant::now();
-        loop {
-            let head = head.clone();
-            let answer = tokio::task::spawn_blocking(move || request(port, &head, ""))
-                .await
-                .expect("an answer");
-            if answer.contains("http://user:word@127.0.0.1:9") {
-                break;
-            }
-            assert!(since.elapsed() < PATIENCE, "{answer}");
-            sleep(Duration::from_millis(50)).await;
-        }
+        until_it_goes_through(&bed, "http://user:word@127.0.0.1:9").await;
         assert_eq!(std::fs::metadata(&path).expect("the config").ino(), inode);
         assert_eq!(pid(&sidecar), process, "no restart");
 
@@ -424,22 +428,7 @@ fn a_change_reaches_one_whose_config_was_replaced_by_rename() {
             .expect("a rename, which it never sees, nor anything after it");
         bed.settings.proxy_url = Some(Key::new("http://127.0.0.1:9"));
         sidecar.update(bed.settings.clone()).await;
-        let key = std::fs::read_to_string(bed.data("cli-proxy-api-secret")).expect("the key");
-        let head =
-            format!("GET /v0/management/proxy-url HTTP/1.1\r\nAuthorization: Bearer {key}\r\n");
-        let port = bed.port;
-        let since = Instant::now();
-        loop {
-            let head = head.clone();
-            let answer = tokio::task::spawn_blocking(move || request(port, &head, ""))
-                .await
-                .expect("an answer");
-            if answer.contains("http://127.0.0.1:9") {
-                break;
-            }
-            assert!(since.elapsed() < PATIENCE, "{answer}");
-            sleep(Duration::from_millis(50)).await;
-        }
+        until_it_goes_through(&bed, "http://127.0.0.1:9").await;
         assert_eq!(pid(&sidecar), process, "no restart");
         let without = request(bed.port, "GET /v1/models HTTP/1.1\r\n", "");
         assert!(
