@@ -130,30 +130,33 @@ impl Forward<'_> {
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
-        conversion: Box<Conversion>,
+        mut conversion: Box<Conversion>,
     ) -> Result<(), Refusal> {
         let _stream = conversion.answering.cx.stream.then(|| {
             trace.streams();
             self.app.metrics.opened(Gauge::Streams)
         });
-        // Not boxed: it is no larger than what a verbatim request needs in its place, and a box of that size is a page of its own.
-        match self.answered(exchange, trace, conversion).await? {
+        // Not boxed: a box of that size is a page of its own. The answer is handed on at once, so that its place is not one
+        // beside all that sending needs, which every connection's task would have to hold.
+        let Some((answer, events)) = self.sent(exchange, trace, &mut conversion).await? else {
+            return Ok(());
+        };
+        let told = self.answered(exchange, trace, conversion, answer, events);
+        match told.await? {
             Some(streaming) => self.stream(exchange, trace, streaming).await,
             None => Ok(()),
         }
     }
 
-    /// Sends a converted request and answers the client, unless a stream is to be passed on as it comes: that is given back.
+    /// Answers the client, unless a stream is to be passed on as it comes: that is given back.
     async fn answered(
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
         mut conversion: Box<Conversion>,
+        mut answer: Answer,
+        events: bool,
     ) -> Result<Option<Box<Streaming>>, Refusal> {
-        let sent = self.sent(exchange, trace, &mut conversion).await?;
-        let Some((mut answer, events)) = sent else {
-            return Ok(None);
-        };
         let body = match (conversion.sending.streams, events) {
             (true, true) => {
                 let Conversion { sending, answering } = *conversion;
