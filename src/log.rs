@@ -433,10 +433,18 @@ mod tests {
         (log, permit, written)
     }
 
+    /// Until the writer has taken what was enqueued and stands at the gate with it.
+    fn until_it_is_written(log: &Log) {
+        while !log.lock().writing {
+            std::thread::yield_now();
+        }
+    }
+
     #[test]
     fn a_blocked_sink_blocks_no_caller_and_what_is_dropped_is_counted() {
         let (log, permit, written) = gated();
         log.enqueue(Level::Error, b"first\n");
+        until_it_is_written(&log);
         let line = vec![b'x'; 1024];
         let lines = 2 * QUEUE_BYTES_MAX / line.len() + 100;
         for _ in 0..lines {
@@ -470,9 +478,7 @@ mod tests {
     fn flush_waits_for_lines_that_are_being_written() {
         let (log, permit, _written) = gated();
         log.enqueue(Level::Error, b"only\n");
-        while !log.lock().writing {
-            std::thread::yield_now();
-        }
+        until_it_is_written(&log);
         assert!(log.lock().lines.is_empty());
         assert!(!log.flush(Duration::from_millis(10)));
         permit.send(()).unwrap();
