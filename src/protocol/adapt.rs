@@ -12,10 +12,10 @@ mod turns;
 pub use builtin::schema as builtin_schema;
 
 use super::context::Context;
-use super::neutral::{Part, Request, Tool, ToolKind, ToolResult};
+use super::neutral::{Request, Tool, ToolKind};
 use super::text::Text;
 use super::{Caps, Protocol, Target, Warnings, carrier, estimate};
-use crate::error::{Error, Kind};
+use crate::error::Error;
 
 /// What an earlier warning is kept under when a forced tool or a lost thought switches thinking off.
 const TURNED_OFF: &str = "turned_off";
@@ -76,48 +76,4 @@ fn context(request: &mut Request<'_>, to: Protocol, target: &Target<'_>) -> Cont
         pauses: false,
         request_id: String::new(),
     }
-}
-
-/// A refusal of what cannot be converted: `Unsupported`, naming the client's field.
-pub fn refuse(field: impl Into<String>, reason: impl AsRef<str>) -> Error {
-    let field = field.into();
-    let message = format!("{field}: {}", reason.as_ref());
-    Error::client(Kind::Unsupported, message).param(field)
-}
-
-/// A request that breaks its own protocol: `BadRequest`, naming the client's field.
-pub fn wrong(field: impl Into<String>, reason: impl AsRef<str>) -> Error {
-    let field = field.into();
-    let message = format!("{field}: {}", reason.as_ref());
-    Error::client(Kind::BadRequest, message).param(field)
-}
-
-/// A document that is plain text, as the text part it becomes (protocols.md 5.3).
-pub fn document_text(title: Option<&Text<'_>>, content: &Text<'_>) -> Text<'static> {
-    let mut out = Text::plain("<document").into_owned();
-    if let Some(title) = title {
-        out.push(&Text::plain(" title=\""));
-        out.push(title);
-        out.push(&Text::plain("\""));
-    }
-    out.push(&Text::plain(">\n"));
-    out.push(content);
-    out.push(&Text::plain("\n</document>"));
-    out
-}
-
-/// The texts of a tool result as one, `[tool error]` in front of a failed one: for Chat always, for Responses when there is
-/// nothing but text.
-pub fn flat_result(result: &ToolResult<'_>) -> Text<'static> {
-    let texts = result.parts.iter().filter_map(|part| match part {
-        Part::Text(part) => Some(&part.text),
-        _ => None,
-    });
-    let joined = Text::join(texts, "\n");
-    if !result.is_error {
-        return joined;
-    }
-    let mut out = Text::plain("[tool error]\n").into_owned();
-    out.push(&joined);
-    out
 }

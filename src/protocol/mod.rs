@@ -13,6 +13,7 @@ pub mod carrier;
 mod cases;
 mod chat;
 pub mod context;
+mod count;
 pub mod effort;
 mod errors;
 mod estimate;
@@ -25,6 +26,7 @@ pub mod neutral;
 mod pattern;
 mod pause;
 mod pipe;
+pub mod refusal;
 pub mod render;
 mod resolve;
 pub mod responses;
@@ -40,11 +42,11 @@ pub mod warnings;
 
 pub use caps::Caps;
 pub use context::Context;
+pub use count::{estimate_answer, estimate_tokens};
 pub use errors::{
     ErrorAnswer, answer, answer_of, anthropic_message, anthropic_word, error_body, in_stream,
     is_error, of_answer, openai_words, says_error, status,
 };
-pub use estimate::{estimate_answer, estimate_tokens};
 pub use messages::turn::{WholeTurn, continuation};
 pub use neutral::Usage;
 pub use pipe::{Collector, Translator, convert_response, replay, truncated};

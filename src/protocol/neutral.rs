@@ -2,9 +2,11 @@
 //! the body it was read from. Answers are the same whether they come whole ([`Reply`]) or in events ([`Event`]).
 
 mod answer;
+mod plain;
 mod request;
 
 pub use answer::*;
+pub use plain::*;
 pub use request::*;
 
 use super::Protocol;

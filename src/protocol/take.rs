@@ -1,8 +1,8 @@
 //! Members taken out of a client's body with the type they must have. `null` counts as absent: that is what every SDK means by it.
 
 use super::Warnings;
-use super::adapt::wrong;
 use super::neutral::Cache;
+use super::refusal::wrong;
 use super::text::Text;
 use crate::error::Error;
 use crate::wire::json::{Elements, JsonKind, Object, Raw};

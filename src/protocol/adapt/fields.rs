@@ -1,10 +1,10 @@
 //! Single fields that the target knows otherwise or not at all (protocols.md 5.11, 6).
 
-use super::{refuse, wrong};
 use crate::error::Error;
 use crate::protocol::caps::{ReasoningStyle, Sampling, Vendor};
 use crate::protocol::effort::{self, Effort};
 use crate::protocol::neutral::{Named, Request, Tool, ToolKind};
+use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::text::Text;
 use crate::protocol::{Caps, Protocol, Warnings};
 use crate::wire::json::Raw;

@@ -1,11 +1,11 @@
 //! The shape of the answer, where the target promises less than was asked (protocols.md 5.9).
 
 use super::reasoning::switch_off;
-use super::refuse;
 use crate::error::Error;
 use crate::protocol::caps::{JsonSchema, Vendor};
 use crate::protocol::effort::{self, Effort};
 use crate::protocol::neutral::{Format, Request, System};
+use crate::protocol::refusal::refuse;
 use crate::protocol::text::Text;
 use crate::protocol::{Caps, Protocol, Warnings, schema};
 

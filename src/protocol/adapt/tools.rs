@@ -1,7 +1,7 @@
 //! Tools, and the choice among them, as the target knows them (protocols.md 5.5, 5.7, 5.8).
 
+use super::builtin;
 use super::reasoning::switch_off;
-use super::{builtin, refuse, wrong};
 use crate::error::Error;
 use crate::protocol::caps::{ForcedTool, ReasoningStyle};
 use crate::protocol::context::{ToolEntry, Tools};
@@ -10,6 +10,7 @@ use crate::protocol::ids::flat_name;
 use crate::protocol::neutral::{
     Builtin, Call, CallKind, Choice, Part, Request, Tool, ToolKind, ToolName,
 };
+use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::Members;
 use crate::protocol::text::Text;
 use crate::protocol::{Caps, Protocol, Warnings, schema};

@@ -1,11 +1,12 @@
 //! The conversation put in the order every vendor demands (protocols.md 5.1, 5.2, 5.4): results directly behind their calls, no
 //! empty parts, no two turns of one role, system texts only where they may stand. Moving a result changes no meaning.
 
-use super::{document_text, refuse, wrong};
 use crate::error::Error;
 use crate::protocol::caps::Prefill;
 use crate::protocol::ids;
+use crate::protocol::neutral::document_text;
 use crate::protocol::neutral::{Part, Request, Role, TextPart, ToolResult, Turn};
+use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::text::Text;
 use crate::protocol::{Caps, Protocol, Warnings};
 use std::collections::{HashMap, VecDeque};

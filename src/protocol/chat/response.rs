@@ -4,12 +4,12 @@ use super::details::Details;
 use super::stream::finish::{self, End};
 use super::usage;
 use crate::error::{Blame, Error, Kind};
-use crate::protocol::adapt::wrong;
 use crate::protocol::caps::ReasoningField;
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{
     Annotation, Block, CallKind, Finish, Opened, Owner, Proof, Reason, Reply, Start,
 };
+use crate::protocol::refusal::wrong;
 use crate::protocol::render::{Elements, Members};
 use crate::protocol::text::Text;
 use crate::protocol::{Made, Protocol, Warnings, carrier, in_stream, says_error, take};

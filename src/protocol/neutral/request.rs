@@ -368,7 +368,7 @@ pub struct Image<'a> {
 /// A document.
 #[derive(Clone, Debug)]
 pub struct File<'a> {
-    /// Its bytes. (A document that is plain text is a [`Part::Text`] made by [`crate::protocol::adapt::document_text`].)
+    /// Its bytes. (A document that is plain text is a [`Part::Text`] made by [`document_text`](super::document_text).)
     pub source: Source<'a>,
     /// Its name or title.
     pub name: Option<Text<'a>>,
@@ -431,7 +431,7 @@ pub struct ToolResult<'a> {
     /// Text, Image and File parts; may be empty.
     pub parts: Vec<Part<'a>>,
     /// It failed. Only Messages can say so; the writers of the others put `[tool error]\n` in front
-    /// ([`crate::protocol::adapt::flat_result`] does).
+    /// ([`flat_result`](super::flat_result) does).
     pub is_error: bool,
     /// The prompt up to here should be cached.
     pub cache: Option<Cache>,

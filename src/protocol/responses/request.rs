@@ -3,6 +3,7 @@
 mod fields;
 mod items;
 mod read;
+mod settings;
 mod tools;
 mod write;
 

@@ -2,7 +2,7 @@
 //! functions over raw JSON. Where it is kept, for whom and how long is not decided here.
 
 use crate::error::{Blame, Error, Kind};
-use crate::protocol::adapt::wrong;
+use crate::protocol::refusal::wrong;
 use crate::protocol::render::{Members, one_line};
 use crate::protocol::text::Text;
 use crate::wire::json::{Edit, JsonKind, Object, Raw, member, splice};

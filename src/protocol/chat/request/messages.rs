@@ -1,12 +1,11 @@
 //! The conversation of a Chat client (protocols.md 1.2), legacy function messages and the de-facto reasoning fields included.
 
-use super::read::text_member;
 use crate::error::Error;
-use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::neutral::{
     Cache, Call, CallKind, File, Image, Owner, Part, Proof, Reasoning, Request, Role, Source,
     TextPart, ToolResult,
 };
+use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::text::Text;
 use crate::protocol::{Warnings, carrier, take};
 use crate::wire::json::{Elements, JsonKind, Object, Raw};
@@ -25,7 +24,7 @@ pub(super) fn read<'a>(
     for (at, raw) in list.enumerate() {
         let place = format!("messages[{at}]");
         let mut message = take::as_object(raw, &place)?;
-        let role = text_member(&mut message, "role", &place)?;
+        let role = take::needed_text(&mut message, "role", &place)?;
         let content = take::raw(&mut message, "content");
         message.take("name"); // a label no other protocol has; never glued into the text
         let cache = take::breakpoint(&mut message);
@@ -48,7 +47,7 @@ pub(super) fn read<'a>(
                 }
             }
             "tool" => {
-                let id = text_member(&mut message, "tool_call_id", &place)?;
+                let id = take::needed_text(&mut message, "tool_call_id", &place)?;
                 result(id, content, cache, request, &place, warnings)?;
             }
             "function" => {
@@ -149,13 +148,13 @@ fn part<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Part<'
 
 fn part_members<'a>(part: &mut Object<'a>, place: &str) -> Result<Part<'a>, Error> {
     let cache = take::breakpoint(part);
-    let kind = text_member(part, "type", place)?;
+    let kind = take::needed_text(part, "type", place)?;
     match kind.decode().as_ref() {
         "text" => Ok(Part::Text(TextPart {
-            text: text_member(part, "text", place)?,
+            text: take::needed_text(part, "text", place)?,
             cache,
         })),
-        "refusal" => Ok(Part::Refusal(text_member(part, "refusal", place)?)),
+        "refusal" => Ok(Part::Refusal(take::needed_text(part, "refusal", place)?)),
         "image_url" => {
             let inner =
                 take::raw(part, "image_url").ok_or_else(|| wrong(place, "image_url is missing"))?;
@@ -164,7 +163,7 @@ fn part_members<'a>(part: &mut Object<'a>, place: &str) -> Result<Part<'a>, Erro
             } else {
                 let mut inner = take::as_object(inner, place)?;
                 let detail = take::text(&mut inner, "detail")?;
-                (text_member(&mut inner, "url", place)?, detail)
+                (take::needed_text(&mut inner, "url", place)?, detail)
             };
             let source =
                 Source::of_url(url).ok_or_else(|| refuse(place, "a data URL must be base64"))?;
@@ -178,8 +177,8 @@ fn part_members<'a>(part: &mut Object<'a>, place: &str) -> Result<Part<'a>, Erro
             let mut inner = take::object(part, "input_audio")?
                 .ok_or_else(|| wrong(place, "input_audio is missing"))?;
             Ok(Part::Audio {
-                data: text_member(&mut inner, "data", place)?,
-                format: text_member(&mut inner, "format", place)?,
+                data: take::needed_text(&mut inner, "data", place)?,
+                format: take::needed_text(&mut inner, "format", place)?,
             })
         }
         "file" => {
@@ -192,7 +191,7 @@ fn part_members<'a>(part: &mut Object<'a>, place: &str) -> Result<Part<'a>, Erro
                     "a file id means nothing to another vendor; send file_data",
                 ));
             }
-            let data = text_member(&mut inner, "file_data", place)?;
+            let data = take::needed_text(&mut inner, "file_data", place)?;
             let source = Source::of_file(data, name.as_ref())
                 .ok_or_else(|| refuse(place, "a data URL must be base64"))?;
             Ok(Part::File(File {
@@ -244,7 +243,7 @@ fn assistant<'a>(
     let call = Call {
         id: function_id,
         kind: CallKind::Function,
-        name: text_member(&mut function, "name", place)?,
+        name: take::needed_text(&mut function, "name", place)?,
         namespace: None,
         arguments: take::text(&mut function, "arguments")?.unwrap_or_default(),
     };
@@ -254,7 +253,7 @@ fn assistant<'a>(
 
 fn call<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Call<'a>, Error> {
     let mut call = take::as_object(raw, place)?;
-    let id = text_member(&mut call, "id", place)?;
+    let id = take::needed_text(&mut call, "id", place)?;
     let custom = take::object(&mut call, "custom")?;
     let function = take::object(&mut call, "function")?;
     take::rest(
@@ -267,7 +266,7 @@ fn call<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Call<'
         return Ok(Call {
             id,
             kind: CallKind::Custom,
-            name: text_member(&mut custom, "name", place)?,
+            name: take::needed_text(&mut custom, "name", place)?,
             namespace: None,
             arguments: take::text(&mut custom, "input")?.unwrap_or_default(),
         });
@@ -281,7 +280,7 @@ fn call<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Call<'
     Ok(Call {
         id,
         kind: CallKind::Function,
-        name: text_member(&mut function, "name", place)?,
+        name: take::needed_text(&mut function, "name", place)?,
         namespace: None,
         arguments: take::text(&mut function, "arguments")?.unwrap_or_default(),
     })

@@ -2,10 +2,9 @@
 
 use super::{messages, tools};
 use crate::error::Error;
-use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::effort::{Effort, Thinking};
 use crate::protocol::neutral::{Format, Named, Request, WebSearch};
-use crate::protocol::text::Text;
+use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::{Protocol, Warnings, take};
 use crate::wire::json::{JsonKind, Object, Raw};
 use std::borrow::Cow;
@@ -235,13 +234,4 @@ fn blocks(moderation: Raw<'_>) -> bool {
             mode.is_some_and(|mode| mode == "block")
         })
     })
-}
-
-/// The text a part or message member must be, for messages of errors.
-pub(super) fn text_member<'a>(
-    object: &mut Object<'a>,
-    key: &str,
-    place: &str,
-) -> Result<Text<'a>, Error> {
-    take::needed_text(object, key, place)
 }

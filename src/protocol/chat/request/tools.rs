@@ -1,10 +1,9 @@
 //! Tools and the choice among them in Chat Completions, both ways, the legacy `functions` included.
 
-use super::read::text_member;
 use crate::error::Error;
-use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::caps::{Caps, Vendor};
 use crate::protocol::neutral::{Choice, Request, Tool, ToolKind, ToolName};
+use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::{Elements, Members};
 use crate::protocol::text::Text;
 use crate::protocol::{Warnings, take};
@@ -70,13 +69,13 @@ fn tool<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Tool<'
             };
             let grammar = match grammar {
                 Some(mut grammar) => Some((
-                    text_member(&mut grammar, "syntax", place)?,
-                    text_member(&mut grammar, "definition", place)?,
+                    take::needed_text(&mut grammar, "syntax", place)?,
+                    take::needed_text(&mut grammar, "definition", place)?,
                 )),
                 None => None,
             };
             Ok(Tool {
-                name: text_member(&mut inner, "name", place)?,
+                name: take::needed_text(&mut inner, "name", place)?,
                 namespace: None,
                 description: take::text(&mut inner, "description")?,
                 kind: ToolKind::Custom { grammar },
@@ -97,7 +96,7 @@ fn function<'a>(
 ) -> Result<Tool<'a>, Error> {
     let parameters = take::raw_object(&mut function, "parameters")?;
     let tool = Tool {
-        name: text_member(&mut function, "name", place)?,
+        name: take::needed_text(&mut function, "name", place)?,
         namespace: None,
         description: take::text(&mut function, "description")?,
         kind: ToolKind::Function {
@@ -142,7 +141,7 @@ fn named<'a>(mut object: Object<'a>) -> Result<ToolName<'a>, Error> {
     for (key, custom) in [("function", false), ("custom", true)] {
         if let Some(mut inner) = take::object(&mut object, key)? {
             return Ok(ToolName {
-                name: text_member(&mut inner, "name", FIELD)?,
+                name: take::needed_text(&mut inner, "name", FIELD)?,
                 namespace: None,
                 custom,
             });
@@ -162,7 +161,7 @@ fn legacy<'a>(raw: Raw<'a>) -> Result<Choice<'a>, Error> {
     }
     let mut object = take::as_object(raw, FIELD)?;
     Ok(Choice::Named(ToolName {
-        name: text_member(&mut object, "name", FIELD)?,
+        name: take::needed_text(&mut object, "name", FIELD)?,
         namespace: None,
         custom: false,
     }))

@@ -2,15 +2,15 @@
 //! pictures of results in the user message after them.
 
 use super::super::details;
-use super::write::{is_prefilled, refuse_part};
 use crate::error::Error;
 use crate::protocol::Protocol;
-use crate::protocol::adapt::flat_result;
 use crate::protocol::caps::{Caps, Echo, Prefill, ReasoningField, Vendor};
+use crate::protocol::neutral::flat_result;
 use crate::protocol::neutral::{
     Cache, Call, CallKind, File, Image, Owner, Part, Reasoning, Request, Role, Source, ToolResult,
     Turn,
 };
+use crate::protocol::refusal::refuse;
 use crate::protocol::render::{Elements, Members};
 use crate::protocol::text::Text;
 
@@ -500,4 +500,17 @@ fn content_with_thought(thought: &Text<'_>, texts: &[&Text<'_>], parts: &mut Ele
             m.str("type", "text").texts("text", texts);
         });
     }
+}
+
+/// What a part of a user turn is refused for.
+fn refuse_part(request: &Request<'_>, reason: &str) -> Error {
+    refuse(request.turns_field(), reason)
+}
+
+/// Whether the conversation ends with the beginning of an answer.
+fn is_prefilled(request: &Request<'_>) -> bool {
+    request
+        .turns
+        .last()
+        .is_some_and(|turn| turn.role == Role::Assistant)
 }

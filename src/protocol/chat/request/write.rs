@@ -2,9 +2,8 @@
 
 use super::{reasoning, tools, turns};
 use crate::error::Error;
-use crate::protocol::adapt::refuse;
 use crate::protocol::caps::{StreamUsage, TokenParam};
-use crate::protocol::neutral::{Format, Request, Role};
+use crate::protocol::neutral::{Format, Request};
 use crate::protocol::render::Members;
 use crate::protocol::text::Text;
 use crate::protocol::{Outgoing, Target, Warnings};
@@ -144,17 +143,4 @@ fn short<'t>(id: &'t Text<'t>) -> Text<'t> {
         return id.borrow();
     }
     Text::owned(hex(&sha256(id.decode().as_bytes())))
-}
-
-/// What a part of a user turn is refused for.
-pub(super) fn refuse_part(request: &Request<'_>, reason: &str) -> Error {
-    refuse(request.turns_field(), reason)
-}
-
-/// Whether the conversation ends with the beginning of an answer.
-pub(super) fn is_prefilled(request: &Request<'_>) -> bool {
-    request
-        .turns
-        .last()
-        .is_some_and(|turn| turn.role == Role::Assistant)
 }

@@ -1,14 +1,15 @@
 //! Messages and their blocks, read in the order they came (protocols.md 3.3, 5.3). Nothing is paired, moved or merged here.
 
 use super::super::text_at;
-use super::fields::{Place, cache_mark, flag, optional, required};
-use super::{read, tools};
+use super::fields::{Place, cache_mark, effort, flag, optional, required};
+use super::tools;
 use crate::error::Error;
-use crate::protocol::adapt::{document_text, refuse, wrong};
+use crate::protocol::neutral::document_text;
 use crate::protocol::neutral::{
     Cache, Call, CallKind, File, Image, Owner, Part, Reasoning, Request, Role, Source, TextPart,
     ToolResult,
 };
+use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::take;
 use crate::protocol::text::Text;
 use crate::protocol::{Warnings, carrier};
@@ -79,7 +80,7 @@ pub(super) fn messages<'a>(
                 if let Some(config) = take::raw(&mut message, "output_config") {
                     let mut config = take::as_object(config, &place.of("output_config"))?;
                     if let Some(word) = optional(&mut config, "effort", |key| place.of(key))? {
-                        read::effort(request, &word, warnings);
+                        effort(request, &word, warnings);
                     }
                 }
                 // Such a text is shown for one user turn only: Claude does not see it in later requests either.

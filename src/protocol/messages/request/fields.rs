@@ -1,8 +1,10 @@
 //! Members of a client's objects as the types they have to be, and where they stand for the error that says otherwise.
 
 use crate::error::Error;
-use crate::protocol::adapt::wrong;
-use crate::protocol::neutral::Cache;
+use crate::protocol::Warnings;
+use crate::protocol::effort::Effort;
+use crate::protocol::neutral::{Cache, Request};
+use crate::protocol::refusal::wrong;
 use crate::protocol::take;
 use crate::protocol::text::Text;
 use crate::wire::json::Object;
@@ -121,4 +123,12 @@ pub(super) fn cache_mark(object: &mut Object<'_>) -> Option<Cache> {
         Some("1h") => Cache::Long,
         _ => Cache::Short,
     })
+}
+
+/// An effort word: a nudge, so that one nobody knows is no reason to refuse.
+pub(super) fn effort(request: &mut Request<'_>, word: &Text<'_>, warnings: &mut Warnings) {
+    match Effort::of(&word.decode()) {
+        Some(effort) => request.effort = Some(effort),
+        None => warnings.add("output_config.effort", "unknown"),
+    }
 }

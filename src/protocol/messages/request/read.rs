@@ -1,13 +1,12 @@
 //! What a client asks: each field's fate is the table of protocols.md 6.3. Blocks are read in `content`, tools in `tools`.
 
-use super::fields::{count, flag, optional, required, top};
+use super::fields::{count, effort, flag, optional, required, top};
 use super::{content, tools};
 use crate::error::Error;
-use crate::protocol::adapt::{refuse, wrong};
-use crate::protocol::effort::{Effort, Thinking};
+use crate::protocol::effort::Thinking;
 use crate::protocol::neutral::{Format, Named, Request};
+use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::take;
-use crate::protocol::text::Text;
 use crate::protocol::{Protocol, Warnings};
 use crate::wire::json::{JsonKind, Object, Raw};
 
@@ -193,14 +192,6 @@ fn output<'a>(
         warnings.add(at(&key), "unknown");
     }
     Ok(())
-}
-
-/// An effort word: a nudge, so that one nobody knows is no reason to refuse.
-pub(super) fn effort(request: &mut Request<'_>, word: &Text<'_>, warnings: &mut Warnings) {
-    match Effort::of(&word.decode()) {
-        Some(effort) => request.effort = Some(effort),
-        None => warnings.add("output_config.effort", "unknown"),
-    }
 }
 
 fn format<'a>(raw: Raw<'a>, field: &'static str) -> Result<Format<'a>, Error> {

@@ -3,10 +3,10 @@
 use super::super::text_at;
 use super::fields::{cache_mark, count, flag, optional, required};
 use crate::error::Error;
-use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::neutral::{
     Builtin, Cache, Choice, Request, Tool, ToolKind, ToolName, WebSearch,
 };
+use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::Members;
 use crate::protocol::text::Text;
 use crate::protocol::{Warnings, take};

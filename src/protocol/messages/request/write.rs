@@ -4,13 +4,13 @@
 use super::super::{input_of, signature};
 use super::tools;
 use crate::error::Error;
-use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::caps::ReasoningStyle;
 use crate::protocol::effort::{self, ClaudeThinking, Thinking};
 use crate::protocol::neutral::{
     Cache, Call, File, Format, Image, Owner, Part, Reasoning, Request, Role, Source, TextPart,
     Tool, ToolKind, ToolResult,
 };
+use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::{Elements, Members};
 use crate::protocol::text::Text;
 use crate::protocol::{Outgoing, Protocol, Target, Warnings};

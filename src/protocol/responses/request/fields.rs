@@ -1,8 +1,8 @@
 //! Members of an item or a part, named in errors by their whole path. `null` counts as absent, as in [`take`].
 
 use crate::error::Error;
-use crate::protocol::adapt::wrong;
 use crate::protocol::neutral::Cache;
+use crate::protocol::refusal::wrong;
 use crate::protocol::take;
 use crate::protocol::text::Text;
 use crate::wire::json::{Object, Raw};

@@ -2,14 +2,14 @@
 //! unknown type is refused: content must never vanish.
 
 use super::fields::{cache, get, optional, required, says};
-use super::{read, tools};
+use super::{settings, tools};
 use crate::error::Error;
-use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::carrier;
 use crate::protocol::neutral::{
     Builtin, Call, CallKind, File, Image, Owner, Part, Reasoning, Request, Role, Source, TextPart,
     ToolResult,
 };
+use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::Members;
 use crate::protocol::responses::{compact, state};
 use crate::protocol::text::Text;
@@ -192,10 +192,10 @@ fn item<'a>(
         },
         Some("configuration_update") => {
             if let Some(raw) = get(item, "reasoning") {
-                read::reasoning(raw, &format!("{path}.reasoning"), request, warnings)?;
+                settings::reasoning(raw, &format!("{path}.reasoning"), request, warnings)?;
             }
             if let Some(raw) = get(item, "text") {
-                read::shape(raw, &format!("{path}.text"), request, warnings)?;
+                settings::shape(raw, &format!("{path}.text"), request, warnings)?;
             }
             return Ok(false);
         }

@@ -3,9 +3,9 @@
 
 use super::fields::{flag, get, optional, required, says};
 use crate::error::Error;
-use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::ids::flat_name;
 use crate::protocol::neutral::{Builtin, Choice, Request, Tool, ToolKind, ToolName, WebSearch};
+use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::text::Text;
 use crate::protocol::{Warnings, take};
 use crate::wire::json::{Elements, Object, Raw};

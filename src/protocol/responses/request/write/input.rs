@@ -1,6 +1,6 @@
 //! The conversation as input items: outputs of calls first, then the message; text on both sides of a call is two messages.
 
-use crate::protocol::adapt::flat_result;
+use crate::protocol::neutral::flat_result;
 use crate::protocol::neutral::{
     Cache, CallKind, File, Image, Part, Reasoning, Request, Role, Source, ToolResult, Turn,
 };

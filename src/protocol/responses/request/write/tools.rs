@@ -1,8 +1,8 @@
 //! Tools and the choice among them, as Responses names them (protocols.md 2.4, 5.7, 5.8).
 
 use crate::error::Error;
-use crate::protocol::adapt::{refuse, wrong};
 use crate::protocol::neutral::{Choice, Request, Tool, ToolKind, WebSearch};
+use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::{Elements, Members};
 use crate::protocol::text::Text;
 use crate::protocol::{Caps, Protocol};
