@@ -1,9 +1,6 @@
 //! How much a model should think, between the three ways of saying it (protocols.md 5.10): effort words, a budget of
 //! tokens, a switch.
 
-use super::caps::{Caps, ReasoningOff, ReasoningStyle};
-use super::warnings::Warnings;
-
 /// The effort words of Chat and Responses; Messages has those from `low` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)]
@@ -48,7 +45,7 @@ impl Effort {
     }
 
     /// Tokens a budget model is given for it.
-    fn budget(self) -> u64 {
+    pub fn budget(self) -> u64 {
         match self {
             Effort::None => 0,
             Effort::Minimal => BUDGET_MIN,
@@ -130,107 +127,5 @@ pub fn asked(effort: Option<Effort>, thinking: Option<Thinking>) -> Option<Effor
             _ => Effort::Xhigh,
         }),
         _ => None,
-    }
-}
-
-/// What a Messages writer sends: `thinking` and `output_config.effort`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClaudeThinking {
-    /// `thinking`; None: the field is left out.
-    pub thinking: Option<Thinking>,
-    /// `output_config.effort`.
-    pub effort: Option<Effort>,
-}
-
-/// Turns what was asked into what that Claude model takes. `max_tokens` is what will be sent as such; `field` is the
-/// client's name for warnings.
-pub fn claude(
-    effort: Option<Effort>,
-    thinking: Option<Thinking>,
-    caps: &Caps,
-    max_tokens: u64,
-    field: &'static str,
-    warnings: &mut Warnings,
-) -> ClaudeThinking {
-    let Some(wish) = asked(effort, thinking) else {
-        // Only the mode was said, without a strength.
-        let thinking = thinking.filter(|_| caps.reasoning == ReasoningStyle::Adaptive);
-        return ClaudeThinking { thinking, effort };
-    };
-    match caps.reasoning {
-        ReasoningStyle::Adaptive => adaptive(wish, thinking, caps, field, warnings),
-        ReasoningStyle::Budget => {
-            let tokens = match thinking {
-                Some(Thinking::Budget(tokens)) => tokens.max(BUDGET_MIN),
-                _ => wish.budget(),
-            };
-            let room = max_tokens.saturating_sub(1024);
-            if wish == Effort::None {
-                return ClaudeThinking::default();
-            }
-            if room < BUDGET_MIN {
-                warnings.add(field, "no_room");
-                return ClaudeThinking::default();
-            }
-            ClaudeThinking {
-                thinking: Some(Thinking::Budget(tokens.min(room))),
-                effort: None,
-            }
-        }
-        ReasoningStyle::Toggle => ClaudeThinking {
-            thinking: Some(match wish {
-                Effort::None => Thinking::Off,
-                _ => Thinking::Budget(
-                    wish.budget()
-                        .min(max_tokens.saturating_sub(1024))
-                        .max(BUDGET_MIN),
-                ),
-            }),
-            effort: None,
-        },
-        ReasoningStyle::Effort => ClaudeThinking {
-            thinking: None,
-            effort: caps.efforts.nearest(wish),
-        },
-        ReasoningStyle::None => {
-            if wish != Effort::None {
-                warnings.add(field, "unsupported");
-            }
-            ClaudeThinking::default()
-        }
-    }
-}
-
-fn adaptive(
-    wish: Effort,
-    thinking: Option<Thinking>,
-    caps: &Caps,
-    field: &'static str,
-    warnings: &mut Warnings,
-) -> ClaudeThinking {
-    if wish == Effort::None {
-        let thinking = match caps.reasoning_off {
-            ReasoningOff::Ok => Thinking::Off,
-            ReasoningOff::BetweenTools => Thinking::BetweenTools,
-            ReasoningOff::Unsupported => {
-                warnings.add(field, "lowest_instead");
-                return ClaudeThinking {
-                    thinking: Some(Thinking::Adaptive),
-                    effort: Some(Effort::Low),
-                };
-            }
-        };
-        return ClaudeThinking {
-            thinking: Some(thinking),
-            effort: None,
-        };
-    }
-    let thinking = match thinking {
-        Some(Thinking::BetweenTools) => Thinking::BetweenTools,
-        _ => Thinking::Adaptive,
-    };
-    ClaudeThinking {
-        thinking: Some(thinking),
-        effort: caps.efforts.nearest(wish.max(Effort::Low)),
     }
 }

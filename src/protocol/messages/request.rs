@@ -3,6 +3,7 @@
 mod content;
 mod fields;
 mod read;
+mod thinking;
 mod tools;
 mod write;
 

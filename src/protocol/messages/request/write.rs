@@ -2,10 +2,11 @@
 //! the cache (at most four) and the way its model is told to think.
 
 use super::super::{input_of, signature};
+use super::thinking::{self, ClaudeThinking};
 use super::tools;
 use crate::error::Error;
 use crate::protocol::caps::ReasoningStyle;
-use crate::protocol::effort::{self, ClaudeThinking, Thinking};
+use crate::protocol::effort::Thinking;
 use crate::protocol::neutral::{
     Cache, Call, File, Format, Image, Owner, Part, Reasoning, Request, Role, Source, TextPart,
     Tool, ToolKind, ToolResult,
@@ -44,7 +45,7 @@ pub fn write(
         }
     };
     outgoing.stream = request.stream || caps.stream_only || max_tokens > UNSTREAMED_TOKENS_MAX;
-    let thinking = effort::claude(
+    let thinking = thinking::of(
         request.effort,
         request.thinking,
         caps,
