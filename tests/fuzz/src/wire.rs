@@ -10,7 +10,7 @@ use llm_wrapper::wire::head::{
     parse_response,
 };
 use llm_wrapper::wire::json::{self, Edit, JsonKind, Object, Raw, Walk};
-use llm_wrapper::wire::url::{Base, Url};
+use llm_wrapper::wire::url::{Base, URL_BYTES_MAX, Url};
 use llm_wrapper::wire::{multipart, sse as events};
 
 /// The first byte chooses the kind of head and how it is cut.
@@ -546,10 +546,9 @@ fn base_url(text: &str) {
         again.ok().as_ref().map(|again| &again.host),
         Some(&url.host)
     );
-    let again = Url::parse(&format!(
-        "{scheme}://{user}{}{}",
-        url.host_and_port(),
-        url.path
-    ));
-    assert!(again.is_ok_and(|again| again == url));
+    let named = format!("{scheme}://{user}{}{}", url.host_and_port(), url.path);
+    // The port it now names may be what makes it too long.
+    if named.len() <= URL_BYTES_MAX {
+        assert!(Url::parse(&named).is_ok_and(|again| again == url));
+    }
 }
