@@ -139,6 +139,33 @@ enum State {
     End,
 }
 
+/// The beginning of a chunk.
+const SIZE: State = State::Size {
+    value: 0,
+    digits: 0,
+};
+/// Hex digits of a chunk size that is read at once: more are read one by one, and counted.
+const PLAIN_DIGITS_MAX: usize = 7;
+
+/// A chunk-size line as nearly all are: a few hex digits and CR LF, all there. The size, and the bytes it takes.
+/// Everything else goes byte by byte through [`Decoder::framing_byte`], which gives the same for these.
+#[inline(always)]
+fn plain_size(bytes: &[u8]) -> Option<(u64, usize)> {
+    let line: &[u8; PLAIN_DIGITS_MAX + 1] = bytes.first_chunk()?;
+    let mut value = 0;
+    for (at, &byte) in line.iter().enumerate() {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'A'..=b'F' => byte - b'A' + 10,
+            b'\r' if at > 0 && bytes.get(at + 1) == Some(&b'\n') => return Some((value, at + 2)),
+            _ => return None,
+        };
+        value = value << 4 | u64::from(digit);
+    }
+    None
+}
+
 /// Finds a body in the bytes of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoder {
@@ -165,10 +192,7 @@ impl Decoder {
             Framing::None | Framing::Length(0) => State::End,
             Framing::Length(n) => State::Length(n),
             Framing::UntilClose => State::UntilClose,
-            Framing::Chunked => State::Size {
-                value: 0,
-                digits: 0,
-            },
+            Framing::Chunked => SIZE,
         };
         Decoder {
             state,
@@ -220,7 +244,21 @@ impl Decoder {
                     };
                     return Ok((used + taken, Step::Data(&rest[..taken])));
                 }
+                State::DataCr if rest.starts_with(CHUNK_SUFFIX) => {
+                    self.state = SIZE;
+                    used += CHUNK_SUFFIX.len();
+                }
                 _ => {
+                    if self.state == SIZE
+                        && let Some((value, length)) = plain_size(rest)
+                    {
+                        self.state = match value {
+                            0 => State::TrailerStart,
+                            _ => State::Data(value),
+                        };
+                        used += length;
+                        continue;
+                    }
                     self.state = self.framing_byte(rest[0])?;
                     used += 1;
                 }
@@ -268,10 +306,7 @@ impl Decoder {
             (State::SizeLf { value: 0 }, b'\n') => State::TrailerStart,
             (State::SizeLf { value }, b'\n') => State::Data(value),
             (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => State::Size {
-                value: 0,
-                digits: 0,
-            },
+            (State::DataLf, b'\n') => SIZE,
             (State::DataCr | State::DataLf, _) => {
                 return Err(Fault::bad("a chunk is longer than its size says"));
             }
