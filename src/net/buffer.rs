@@ -18,6 +18,10 @@ const LARGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const SMALL_KEPT_BYTES_MAX: usize = 1024 * 1024;
 /// Large buffers kept, in bytes of all of them: eight bodies of 2 MB under way at once on a thread.
 const LARGE_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Of the small buffers kept, so many of the latest are looked at for one that is large enough.
+const LOOKED_AT_MAX: usize = 16;
+/// A large buffer is given where a small one would do, but none was kept, if it is no more than so many times as large.
+const LOOSE_FACTOR: usize = 4;
 /// The first allocation: a request or answer of 1 KB fits with its head.
 const FIRST_BYTES: usize = 2048;
 
@@ -273,15 +277,21 @@ impl Drop for Buffer {
 fn recycled(need: usize) -> Vec<u8> {
     let found = FREE.try_with(|free| {
         let mut free = free.borrow_mut();
+        let mut most = usize::MAX;
         if need <= SMALL_BYTES_MAX {
-            let found = free.small.pop();
-            free.small_bytes -= found.as_ref().map_or(0, Vec::capacity);
-            return found;
+            let latest = free.small.len().saturating_sub(LOOKED_AT_MAX);
+            let mut kept = free.small[latest..].iter();
+            if let Some(fitting) = kept.rposition(|bytes| bytes.len() >= need) {
+                let found = free.small.swap_remove(latest + fitting);
+                free.small_bytes -= found.capacity();
+                return Some(found);
+            }
+            most = need * LOOSE_FACTOR; // it may be held for long
         }
         free.large_used = true;
         // The smallest that is large enough, and else none: a small one would only have to be left again.
         let fitting = free.large.iter().enumerate();
-        let fitting = fitting.filter(|(_, bytes)| bytes.len() >= need);
+        let fitting = fitting.filter(|(_, bytes)| (need..=most).contains(&bytes.len()));
         let (fitting, _) = fitting.min_by_key(|(_, bytes)| bytes.len())?;
         let found = free.large.swap_remove(fitting);
         free.large_bytes -= found.capacity();
