@@ -77,7 +77,10 @@ pub fn find(bytes: &[u8], word: &[u8], rare: [usize; 2]) -> Option<usize> {
         }
         any
     };
-    let plain = |bytes: &[u8]| bytes.windows(word.len()).position(|window| window == word);
+    let plain = |bytes: &[u8]| {
+        let mut windows = bytes.windows(word.len());
+        windows.position(|window| window[rare[0]] == first && window == word)
+    };
     let mut at = 0;
     while let Some(window) = bytes[at..].get(..BLOCK_BYTES + word.len() - 1) {
         if may_begin_in(window)
