@@ -3,6 +3,7 @@
 //! object of at most HELD_BYTES_MAX. A write without `"usage"` costs one vectorised scan. Inside a JSON string the quotes would be escaped,
 //! so text that merely talks about usage never matches.
 
+use crate::wire::find::find;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -13,8 +14,8 @@ pub const HELD_BYTES_MAX: usize = 4096;
 const NEEDLE: &[u8; 7] = b"\"usage\"";
 /// The most of a needle that can lie before a split.
 const TAIL_BYTES_MAX: usize = NEEDLE.len() - 1;
-/// Positions looked at in one step of the scan: a few vector registers.
-const BLOCK: usize = 64;
+/// Its `u` and its `g`: events are full of quotes, and of `u` some way before one.
+const RARE: [usize; 2] = [1, 4];
 
 /// Token counts as the upstream sent them; `None` where it said nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -146,7 +147,7 @@ impl UsageFinder {
 
     /// The next needle from `from` on: returns where to go on behind it, or the end, with the tail kept.
     fn find_whole(&mut self, bytes: &[u8], from: usize) -> usize {
-        if let Some(found) = find(&bytes[from..]) {
+        if let Some(found) = find(&bytes[from..], NEEDLE, RARE) {
             self.tail_len = 0;
             self.place = Place::Colon;
             return from + found + NEEDLE.len();
@@ -238,41 +239,6 @@ impl UsageFinder {
         }
         end
     }
-}
-
-/// The first needle in these bytes. Blocks are tested without a branch per byte, which compilers turn into vector code.
-fn find(bytes: &[u8]) -> Option<usize> {
-    const WINDOW: usize = BLOCK + TAIL_BYTES_MAX;
-    let mut at = 0;
-    while let Some(window) = bytes[at..].first_chunk::<WINDOW>() {
-        if let Some(found) = find_in(window) {
-            return Some(at + found);
-        }
-        at += BLOCK;
-    }
-    let rest = &bytes[at..];
-    let mut last = [0; WINDOW];
-    last[..rest.len()].copy_from_slice(rest);
-    find_in(&last).map(|found| at + found)
-}
-
-fn find_in(window: &[u8; BLOCK + TAIL_BYTES_MAX]) -> Option<usize> {
-    // Two bytes of the needle in their places are rare enough to look closer.
-    let (names, closes) = (&window[1..=BLOCK], &window[6..]);
-    let mut hit = 0u8;
-    for i in 0..BLOCK {
-        hit |= u8::from(names[i] == b'u') & u8::from(closes[i] == b'"');
-    }
-    if hit == 0 {
-        return None;
-    }
-    find_plain(window)
-}
-
-fn find_plain(bytes: &[u8]) -> Option<usize> {
-    bytes
-        .windows(NEEDLE.len())
-        .position(|window| window == NEEDLE)
 }
 
 /// Reads a usage object. `None` if it is not JSON or counts nothing that is known here.
@@ -579,21 +545,5 @@ mod tests {
         }
         finder.feed(br#""},"usage":{"input_tokens":5}"#);
         assert_eq!(finder.usage().input, Some(5));
-    }
-
-    #[test]
-    fn the_scan_finds_a_needle_at_any_offset() {
-        for before in 0..100 {
-            for after in 0..40 {
-                let text = format!(
-                    "{}{}{}",
-                    "\"u".repeat(before),
-                    "\"usage\"",
-                    "x".repeat(after)
-                );
-                assert_eq!(find(text.as_bytes()), Some(2 * before), "{before} {after}");
-            }
-        }
-        assert_eq!(find("\"usagf\"".repeat(30).as_bytes()), None);
     }
 }

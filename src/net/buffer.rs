@@ -3,7 +3,10 @@
 //! fresh 2 MB buffer, so large ones are kept for a while; initialised memory stays initialised, so nothing is zeroed twice.
 
 use std::cell::RefCell;
+use std::io;
+use std::ops::Range;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -15,15 +18,23 @@ const LARGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const SMALL_KEPT_BYTES_MAX: usize = 1024 * 1024;
 /// Large buffers kept, in bytes of all of them: eight bodies of 2 MB under way at once on a thread.
 const LARGE_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Of the small buffers kept, so many of the latest are looked at for one that is large enough.
+const LOOKED_AT_MAX: usize = 16;
+/// A large buffer is given where a small one would do, but none was kept, if it is no more than so many times as large.
+const LOOSE_FACTOR: usize = 4;
 /// The first allocation: a request or answer of 1 KB fits with its head.
 const FIRST_BYTES: usize = 2048;
 
-/// Room before the read area of the scratch: a chunk's size line can be put in front of what was read.
-pub const SCRATCH_BEFORE: usize = 32;
+/// Room before the read area of the scratch: the head of an answer and a chunk's size line can be put in front of what was
+/// read, so that all of it is written at once and only the head was copied.
+pub const SCRATCH_BEFORE: usize = 2048;
 /// Room behind it: a chunk's end and the last chunk.
 pub const SCRATCH_AFTER: usize = 16;
 /// How much one read takes at the most.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
+const SCRATCH_ALL: usize = SCRATCH_BEFORE + SCRATCH_BYTES + SCRATCH_AFTER;
+/// The least room before bytes that are lent: a chunk's size line.
+const LENT_BEFORE_MIN: usize = 32;
 
 #[derive(Default)]
 struct Free {
@@ -38,7 +49,7 @@ thread_local! {
     static FREE: RefCell<Free> = RefCell::default();
     /// What [`Buffer::append_with`] is written into.
     static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BEFORE + SCRATCH_BYTES + SCRATCH_AFTER]);
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_ALL]);
 }
 
 /// Lends the thread's scratch for the length of a call, never over an await.
@@ -176,6 +187,54 @@ impl Buffer {
         }
     }
 
+    /// Appends what `read` puts into the thread's scratch. An empty queue takes the scratch itself, which costs no copy but holds
+    /// all of it: see [`Buffer::settle`].
+    pub fn read_with(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let room = SCRATCH_BEFORE..SCRATCH_ALL - SCRATCH_AFTER;
+            let read = ready!(read(&mut scratch[room.clone()]))?;
+            if !self.is_empty() {
+                self.extend(&scratch[room][..read]);
+            } else if read > 0 {
+                let mut other = recycled(SCRATCH_ALL);
+                if other.len() != SCRATCH_ALL {
+                    recycle(std::mem::replace(&mut other, vec![0; SCRATCH_ALL]));
+                }
+                recycle(std::mem::replace(
+                    &mut self.bytes,
+                    std::mem::replace(scratch, other),
+                ));
+                (self.start, self.end) = (room.start, room.start + read);
+            }
+            Poll::Ready(Ok(read))
+        })
+    }
+
+    /// It is going to wait: what it holds moves to an allocation of about its size.
+    pub fn settle(&mut self) {
+        if self.capacity() > SMALL_BYTES_MAX && self.capacity() > 2 * self.len() {
+            let mut fitting = Buffer::new();
+            fitting.extend(self.data());
+            *self = fitting;
+        }
+    }
+
+    /// The memory, and where in it lies what it holds, with room around for what a chunk needs.
+    pub fn lend(&mut self) -> (&mut [u8], Range<usize>) {
+        if self.start < LENT_BEFORE_MIN || self.bytes.len() - self.end < SCRATCH_AFTER {
+            let mut roomy = Buffer::new();
+            let place = SCRATCH_BEFORE..SCRATCH_BEFORE + self.len();
+            let memory = roomy.spare(place.end + SCRATCH_AFTER);
+            memory[place.clone()].copy_from_slice(self.data());
+            (roomy.start, roomy.end) = (place.start, place.end);
+            *self = roomy;
+        }
+        (&mut self.bytes, self.start..self.end)
+    }
+
     /// What a vector holds; its allocation is kept for reuse afterwards.
     pub fn of(bytes: Vec<u8>) -> Buffer {
         Buffer {
@@ -218,14 +277,22 @@ impl Drop for Buffer {
 fn recycled(need: usize) -> Vec<u8> {
     let found = FREE.try_with(|free| {
         let mut free = free.borrow_mut();
+        let mut most = usize::MAX;
         if need <= SMALL_BYTES_MAX {
-            let found = free.small.pop();
-            free.small_bytes -= found.as_ref().map_or(0, Vec::capacity);
-            return found;
+            let latest = free.small.len().saturating_sub(LOOKED_AT_MAX);
+            let mut kept = free.small[latest..].iter();
+            if let Some(fitting) = kept.rposition(|bytes| bytes.len() >= need) {
+                let found = free.small.swap_remove(latest + fitting);
+                free.small_bytes -= found.capacity();
+                return Some(found);
+            }
+            most = need * LOOSE_FACTOR; // it may be held for long
         }
         free.large_used = true;
-        // One that is large enough, and else none: a small one would only have to be left again.
-        let fitting = free.large.iter().position(|bytes| bytes.len() >= need)?;
+        // The smallest that is large enough, and else none: a small one would only have to be left again.
+        let fitting = free.large.iter().enumerate();
+        let fitting = fitting.filter(|(_, bytes)| (need..=most).contains(&bytes.len()));
+        let (fitting, _) = fitting.min_by_key(|(_, bytes)| bytes.len())?;
         let found = free.large.swap_remove(fitting);
         free.large_bytes -= found.capacity();
         Some(found)
@@ -364,6 +431,74 @@ mod tests {
         queue.extend(b"some");
         queue.consume(4);
         assert_eq!(queue.capacity(), 0);
+    }
+
+    /// What `read` is given holds `data`.
+    fn reads(queue: &mut Buffer, data: &[u8]) {
+        let read = queue.read_with(|room| {
+            assert_eq!(room.len(), SCRATCH_BYTES);
+            room[..data.len()].copy_from_slice(data);
+            Poll::Ready(Ok(data.len()))
+        });
+        assert!(matches!(read, Poll::Ready(Ok(n)) if n == data.len()));
+    }
+
+    #[test]
+    fn what_is_read_stays_where_it_is_until_it_has_to_wait() {
+        let mut queue = Buffer::new();
+        assert!(queue.read_with(|_| Poll::Pending).is_pending());
+        reads(&mut queue, b"");
+        assert_eq!(queue.capacity(), 0);
+        let mut expected = Vec::new();
+        for round in 0..50_u8 {
+            let data = vec![round; 1 + usize::from(round) * 83];
+            reads(&mut queue, &data);
+            expected.extend_from_slice(&data);
+            assert_eq!(queue.data(), expected);
+            if round % 7 == 6 {
+                let (before, held) = (queue.capacity(), queue.len());
+                queue.settle();
+                let most = SMALL_BYTES_MAX.max(2 * held + FIRST_BYTES);
+                assert!(queue.capacity() <= before.min(most));
+                assert_eq!(queue.data(), expected);
+            }
+            if round % 11 == 10 {
+                queue.consume(queue.len());
+                assert_eq!(queue.capacity(), 0);
+                expected.clear();
+            }
+        }
+        // The scratch is another each time, and always as large.
+        let (mut one, mut other) = (Buffer::new(), Buffer::new());
+        reads(&mut one, b"one");
+        reads(&mut other, b"other");
+        with_scratch(|scratch| assert_eq!(scratch.len(), SCRATCH_ALL));
+        assert_eq!((one.data(), other.data()), (&b"one"[..], &b"other"[..]));
+    }
+
+    #[test]
+    fn lent_memory_has_room_around_what_it_holds() {
+        let lent = |queue: &mut Buffer, expected: &[u8]| {
+            let (memory, place) = queue.lend();
+            assert!(place.start >= LENT_BEFORE_MIN);
+            assert!(memory.len() - place.end >= SCRATCH_AFTER);
+            assert_eq!(&memory[place], expected);
+        };
+        for length in [1, 100, FIRST_BYTES - 1, FIRST_BYTES, 20_000] {
+            let data = vec![b'x'; length];
+            let mut queue = Buffer::new();
+            queue.extend(&data);
+            lent(&mut queue, &data);
+            let mut queue = Buffer::new();
+            reads(&mut queue, &data);
+            let memory = queue.data().as_ptr();
+            lent(&mut queue, &data);
+            assert_eq!(queue.data().as_ptr(), memory, "nothing was moved");
+            queue.consume(length / 2);
+            lent(&mut queue, &data[length / 2..]);
+            let mut queue = Buffer::of(data.clone());
+            lent(&mut queue, &data);
+        }
     }
 
     #[test]

@@ -9,7 +9,9 @@ use super::origin::Origin;
 use super::pool;
 use super::stream::Stream;
 use crate::error::{Blame, Error, Kind};
-use crate::wire::body::{Decoder, Framing, Step, digits};
+use crate::wire::body::{
+    CHUNK_PREFIX_BYTES_MAX, CHUNK_SUFFIX, Decoder, Framing, LAST_CHUNK, Step, chunk_prefix, digits,
+};
 use crate::wire::head::{Method, ResponseHead, Searched, list_items, parse_response};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -261,6 +263,7 @@ async fn attempt(
                 }
                 continue;
             }
+            unread.settle();
         }
         let read = alarm
             .within(poll_fn(|cx| poll_fill(&mut stream, cx, &mut unread)))
@@ -350,11 +353,7 @@ fn poll_fill(
     cx: &mut Context<'_>,
     unread: &mut Buffer,
 ) -> Poll<io::Result<usize>> {
-    with_scratch(|scratch| {
-        let read = ready!(stream.poll_read(cx, scratch))?;
-        unread.extend(&scratch[..read]);
-        Poll::Ready(Ok(read))
-    })
+    unread.read_with(|room| stream.poll_read(cx, room))
 }
 
 /// What can be read without waiting.
@@ -366,9 +365,9 @@ fn read_now(stream: &mut Stream, unread: &mut Buffer) -> Option<usize> {
     }
 }
 
-/// A piece of a body, lent from the thread's scratch for the length of a call.
+/// A piece of a body, lent from where it was read to for the length of a call.
 pub struct Piece<'a> {
-    scratch: &'a mut [u8],
+    memory: &'a mut [u8],
     data: Range<usize>,
     /// The body ends with this piece.
     pub last: bool,
@@ -377,27 +376,32 @@ pub struct Piece<'a> {
 impl Piece<'_> {
     /// The bytes.
     pub fn data(&self) -> &[u8] {
-        &self.scratch[self.data.clone()]
+        &self.memory[self.data.clone()]
     }
 
-    /// The bytes as one chunk of a chunked body, framed in place, with the last chunk behind it if it is the last piece.
-    pub fn as_chunk(&mut self) -> &[u8] {
-        use crate::wire::body::{CHUNK_PREFIX_BYTES_MAX, CHUNK_SUFFIX, LAST_CHUNK, chunk_prefix};
+    /// The bytes as they go on, framed in place: as one chunk of a chunked body, with the last chunk behind it if it is the last
+    /// piece, or plain. What waits in `before` is taken and put in front, if there is room for it.
+    pub fn framed(&mut self, chunked: bool, before: &mut Buffer) -> &[u8] {
         let Range { mut start, mut end } = self.data.clone();
-        if start < end {
+        if chunked && start < end {
             let mut prefix = [0; CHUNK_PREFIX_BYTES_MAX];
             let at = chunk_prefix(end - start, &mut prefix);
             let prefix = &prefix[at..];
-            self.scratch[start - prefix.len()..start].copy_from_slice(prefix);
+            self.memory[start - prefix.len()..start].copy_from_slice(prefix);
             start -= prefix.len();
-            self.scratch[end..end + CHUNK_SUFFIX.len()].copy_from_slice(CHUNK_SUFFIX);
+            self.memory[end..end + CHUNK_SUFFIX.len()].copy_from_slice(CHUNK_SUFFIX);
             end += CHUNK_SUFFIX.len();
         }
-        if self.last {
-            self.scratch[end..end + LAST_CHUNK.len()].copy_from_slice(LAST_CHUNK);
+        if chunked && self.last {
+            self.memory[end..end + LAST_CHUNK.len()].copy_from_slice(LAST_CHUNK);
             end += LAST_CHUNK.len();
         }
-        &self.scratch[start..end]
+        if !before.is_empty() && before.len() <= start {
+            self.memory[start - before.len()..start].copy_from_slice(before.data());
+            start -= before.len();
+            before.release();
+        }
+        &self.memory[start..end]
     }
 }
 
@@ -438,47 +442,46 @@ impl Body {
         cx: &mut Context<'_>,
         mut take: impl FnMut(Piece<'_>) -> T,
     ) -> Poll<Result<T, Error>> {
+        if !self.unread.is_empty() {
+            let mut unread = std::mem::take(&mut self.unread);
+            let (memory, input) = unread.lend();
+            if let Some(taken) = self.take_piece(memory, input, false, &mut take)? {
+                return Poll::Ready(Ok(taken));
+            }
+        }
         with_scratch(|scratch| {
             let room = SCRATCH_BEFORE..scratch.len() - SCRATCH_AFTER;
             loop {
-                let mut eof = false;
-                let read = if self.unread.is_empty() {
-                    match &mut self.stream {
-                        Some(stream) if !self.decoder.is_done() => {
-                            let read = ready!(stream.poll_read(cx, &mut scratch[room.clone()]));
-                            let read = read.map_err(|error| self.broken(&error.to_string()))?;
-                            eof = read == 0;
-                            read
-                        }
-                        _ => 0,
+                let read = match &mut self.stream {
+                    Some(stream) if !self.decoder.is_done() => {
+                        let read = ready!(stream.poll_read(cx, &mut scratch[room.clone()]));
+                        Some(read.map_err(|error| self.broken(&error.to_string()))?)
                     }
-                } else {
-                    let take = self.unread.len().min(room.len());
-                    scratch[room.start..room.start + take]
-                        .copy_from_slice(&self.unread.data()[..take]);
-                    self.unread.consume(take);
-                    take
+                    _ => None,
                 };
-                let (data, left_over) = decode_in_place(
-                    &mut self.decoder,
-                    scratch,
-                    room.start..room.start + read,
-                    eof,
-                )
-                .map_err(|fault| self.broken(&fault.message))?;
-                let last = self.decoder.is_done();
-                if last {
-                    self.end(left_over);
-                }
-                if !data.is_empty() || last {
-                    return Poll::Ready(Ok(take(Piece {
-                        scratch,
-                        data,
-                        last,
-                    })));
+                let input = room.start..room.start + read.unwrap_or(0);
+                if let Some(taken) = self.take_piece(scratch, input, read == Some(0), &mut take)? {
+                    return Poll::Ready(Ok(taken));
                 }
             }
         })
+    }
+
+    /// Decodes `input`, a part of `memory`, and lends what it holds of the body. None: nothing, and the body goes on.
+    fn take_piece<T>(
+        &mut self,
+        memory: &mut [u8],
+        input: Range<usize>,
+        eof: bool,
+        take: &mut impl FnMut(Piece<'_>) -> T,
+    ) -> Result<Option<T>, Error> {
+        let (data, left_over) = decode_in_place(&mut self.decoder, memory, input, eof)
+            .map_err(|fault| self.broken(&fault.message))?;
+        let last = self.decoder.is_done();
+        if last {
+            self.end(left_over);
+        }
+        Ok((!data.is_empty() || last).then(|| take(Piece { memory, data, last })))
     }
 
     fn broken(&self, why: &str) -> Error {
@@ -501,18 +504,18 @@ impl Body {
     }
 }
 
-/// Decodes `input`, a part of `scratch`, moving the pieces of the body together. Gives where they lie, and how many
+/// Decodes `input`, a part of `memory`, moving the pieces of the body together. Gives where they lie, and how many
 /// bytes follow the body's end.
 fn decode_in_place(
     decoder: &mut Decoder,
-    scratch: &mut [u8],
+    memory: &mut [u8],
     input: Range<usize>,
     eof: bool,
 ) -> Result<(Range<usize>, usize), crate::error::Fault> {
     let mut data: Option<Range<usize>> = None;
     let mut at = input.start;
     loop {
-        let (used, step) = decoder.step(&scratch[at..input.end], eof)?;
+        let (used, step) = decoder.step(&memory[at..input.end], eof)?;
         let length = match step {
             Step::Data(bytes) => bytes.len(),
             Step::NeedMore | Step::End => 0,
@@ -524,13 +527,83 @@ fn decode_in_place(
             match &mut data {
                 None => data = Some(piece),
                 Some(data) => {
-                    scratch.copy_within(piece, data.end);
+                    memory.copy_within(piece, data.end);
                     data.end += length;
                 }
             }
         }
         if ended || (length == 0 && at == input.end) {
             return Ok((data.unwrap_or(input.start..input.start), input.end - at));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::body::Framing;
+
+    /// Chunks of those lengths, and the body they are.
+    fn chunks(lengths: &[usize]) -> (Vec<u8>, Vec<u8>) {
+        let (mut wire, mut body) = (Vec::new(), Vec::new());
+        for (at, &length) in lengths.iter().enumerate() {
+            let data = vec![b'a' + (at % 26) as u8; length];
+            wire.extend_from_slice(format!("{length:x}\r\n").as_bytes());
+            wire.extend_from_slice(&data);
+            wire.extend_from_slice(b"\r\n");
+            body.extend_from_slice(&data);
+        }
+        wire.extend_from_slice(b"0\r\n\r\n");
+        (wire, body)
+    }
+
+    #[test]
+    fn a_body_in_chunks_is_the_same_wherever_its_reads_are_split() {
+        let (wire, body) = chunks(&[1, 20, 3, 300, 16, 2]);
+        for split in 0..=wire.len() {
+            let mut decoder = Decoder::of_response(Framing::Chunked);
+            let mut found = Vec::new();
+            for part in [&wire[..split], &wire[split..]] {
+                let mut memory = vec![b'.'; 40 + part.len() + 9];
+                let input = 40..40 + part.len();
+                memory[input.clone()].copy_from_slice(part);
+                let decoded = decode_in_place(&mut decoder, &mut memory, input, false);
+                let (data, left_over) = decoded.unwrap();
+                assert_eq!(left_over, 0);
+                found.extend_from_slice(&memory[data]);
+            }
+            assert!(decoder.is_done() && found == body, "{split}");
+        }
+    }
+
+    #[test]
+    fn a_piece_is_framed_where_it_lies_and_behind_what_waits() {
+        let framed = |data: &[u8], last: bool, chunked: bool, waiting: &[u8]| {
+            let mut memory = vec![b'.'; 40 + data.len() + SCRATCH_AFTER];
+            memory[40..40 + data.len()].copy_from_slice(data);
+            let (mut before, data) = (Buffer::new(), 40..40 + data.len());
+            before.extend(waiting);
+            let mut piece = Piece {
+                memory: &mut memory,
+                data,
+                last,
+            };
+            let sent = piece.framed(chunked, &mut before).to_vec();
+            [before.data(), &sent].concat()
+        };
+        let long = [b'h'; 500];
+        for waiting in [&b""[..], b"head", &long] {
+            let after = |rest: &[u8]| [waiting, rest].concat();
+            let none = framed(b"", false, true, waiting);
+            assert_eq!(none, after(b""));
+            let end = framed(b"", true, true, waiting);
+            assert_eq!(end, after(b"0\r\n\r\n"));
+            let middle = framed(b"data", false, true, waiting);
+            assert_eq!(middle, after(b"4\r\ndata\r\n"));
+            let last = framed(b"data", true, true, waiting);
+            assert_eq!(last, after(b"4\r\ndata\r\n0\r\n\r\n"));
+            let plain = framed(b"data", true, false, waiting);
+            assert_eq!(plain, after(b"data"));
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::wire::body::{CHUNK_PREFIX_BYTES_MAX, CHUNK_SUFFIX, Decoder, LAST_CHUN
 use crate::wire::head::{
     Method, RequestHead, Version, write_field, write_number_field, write_status_line,
 };
-use socket::{gone, poll_fill, poll_read, put};
+use socket::{gone, poll_fill, poll_read, put, put_parts};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -30,8 +30,11 @@ use tokio::time::Instant;
 
 /// A body that was not asked for is read and thrown away up to this size; beyond it the connection is closed.
 const DRAIN_BYTES_MAX: u64 = 64 * 1024;
-/// What a chunk, and the body's end behind it, take beside the data.
-const CHUNK_FRAME_BYTES: usize = CHUNK_PREFIX_BYTES_MAX + CHUNK_SUFFIX.len() + LAST_CHUNK.len();
+/// The end of the last chunk that holds something, and the body's end.
+const CHUNK_END: &[u8] = b"\r\n0\r\n\r\n";
+/// From here on bytes of an answer are written from where they lie: fewer are copied in less time than the system takes for
+/// another part to be written.
+const IN_PLACE_BYTES_MIN: usize = 4096;
 /// How long a closing connection takes in what the client is still sending, so that it sees the answer and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -264,39 +267,49 @@ impl Exchange {
 
     /// Sends bytes of the body and waits until the connection has taken them.
     pub async fn write(&mut self, data: &[u8]) -> Result<(), Gone> {
-        self.append(data);
+        self.append(data, false);
         self.flush().await
     }
 
     /// The same with the body's last bytes: they leave together with its end.
     pub async fn write_last(&mut self, data: &[u8]) -> Result<(), Gone> {
-        self.append(data);
+        self.append(data, true);
         self.finish().await
     }
 
-    fn append(&mut self, data: &[u8]) {
+    /// What is small is put behind what waits; of more, the socket is given what it takes now from where it lies.
+    fn append(&mut self, data: &[u8], last: bool) {
         if self.sending != Sending::Whole {
             self.body_bytes_out += data.len() as u64;
         }
-        match &mut self.sending {
+        let mut room = [0; CHUNK_PREFIX_BYTES_MAX];
+        let parts = match &mut self.sending {
             Sending::Length(left) => {
                 let data = &data[..data.len().min(usize::try_from(*left).unwrap_or(usize::MAX))];
                 *left -= data.len() as u64;
                 if *left == 0 {
                     self.sending = Sending::Whole;
                 }
-                self.out.extend(data);
+                [&[], data, &[]]
             }
             Sending::Chunked if !data.is_empty() => {
-                self.out.spare(data.len() + CHUNK_FRAME_BYTES);
-                let mut room = [0; CHUNK_PREFIX_BYTES_MAX];
                 let at = chunk_prefix(data.len(), &mut room);
-                for part in [&room[at..], data, CHUNK_SUFFIX] {
-                    self.out.extend(part);
+                let end = if last { CHUNK_END } else { CHUNK_SUFFIX };
+                if last {
+                    self.sending = Sending::Whole;
                 }
+                [&room[at..], data, end]
             }
-            Sending::UntilClose => self.out.extend(data),
-            Sending::Chunked | Sending::Nothing | Sending::Whole | Sending::Broken => {}
+            Sending::UntilClose => [&[], data, &[]],
+            Sending::Chunked | Sending::Nothing | Sending::Whole | Sending::Broken => return,
+        };
+        if data.len() >= IN_PLACE_BYTES_MIN && !self.broken {
+            self.broken = put_parts(&self.stream, &mut self.out, parts).is_err();
+            return;
+        }
+        self.out.spare(parts.iter().map(|part| part.len()).sum());
+        for part in parts {
+            self.out.extend(part);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::head::{Headers, Method, RequestHead, ResponseHead, Version};
 use crate::error::{Fault, Kind};
+use std::ops::Range;
 
 /// A chunk-size line without its extension: 16 hex digits, and the blanks that some upstreams pad it with.
 pub const CHUNK_SIZE_DIGITS_MAX: u8 = 16;
@@ -139,6 +140,45 @@ enum State {
     End,
 }
 
+/// The beginning of a chunk.
+const SIZE: State = State::Size {
+    value: 0,
+    digits: 0,
+};
+/// Hex digits of a chunk size that is read at once: more are read one by one, and counted.
+const PLAIN_DIGITS_MAX: usize = 7;
+
+/// What a byte is worth as a hex digit; 16 where it is none.
+const HEX: [u8; 256] = {
+    let mut worth = [16; 256];
+    let digits = b"0123456789abcdef";
+    let mut at = 0;
+    while at < digits.len() {
+        worth[digits[at] as usize] = at as u8;
+        worth[digits[at].to_ascii_uppercase() as usize] = at as u8;
+        at += 1;
+    }
+    worth
+};
+
+/// A chunk-size line as nearly all are: a few hex digits and CR LF, all there. The size, and the bytes it takes.
+/// Everything else goes byte by byte through [`Decoder::framing_byte`], which gives the same for these.
+#[inline(always)]
+fn plain_size(bytes: &[u8]) -> Option<(u64, usize)> {
+    let line: &[u8; PLAIN_DIGITS_MAX + 2] = bytes.first_chunk()?;
+    let (mut value, mut digits) = (0, 0);
+    while digits < PLAIN_DIGITS_MAX {
+        let worth = HEX[usize::from(line[digits])];
+        if worth > 15 {
+            break;
+        }
+        value = value << 4 | u64::from(worth);
+        digits += 1;
+    }
+    let ends = line[digits] == b'\r' && line[digits + 1] == b'\n';
+    (ends && digits > 0).then_some((value, digits + 2))
+}
+
 /// Finds a body in the bytes of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoder {
@@ -165,10 +205,7 @@ impl Decoder {
             Framing::None | Framing::Length(0) => State::End,
             Framing::Length(n) => State::Length(n),
             Framing::UntilClose => State::UntilClose,
-            Framing::Chunked => State::Size {
-                value: 0,
-                digits: 0,
-            },
+            Framing::Chunked => SIZE,
         };
         Decoder {
             state,
@@ -186,6 +223,14 @@ impl Decoder {
     /// The next step: how many bytes of `input` it used, and what they were. `eof`: no byte will follow `input`.
     /// A body cut by the end of the connection is an error, never an end.
     pub fn step<'a>(&mut self, input: &'a [u8], eof: bool) -> Result<(usize, Step<'a>), Fault> {
+        if let Some((place, left)) = self.plain_chunk(input) {
+            self.state = if left == 0 {
+                State::DataCr
+            } else {
+                State::Data(left)
+            };
+            return Ok((place.end, Step::Data(&input[place])));
+        }
         let mut used = 0;
         loop {
             let rest = &input[used..];
@@ -228,6 +273,21 @@ impl Decoder {
         }
     }
 
+    /// What nearly every step of a stream is: from the end of one chunk's data into the next one's, all of its framing there.
+    /// Where the data lies in `input`, and how much of the chunk is left behind it.
+    #[inline(always)]
+    fn plain_chunk(&self, input: &[u8]) -> Option<(Range<usize>, u64)> {
+        let line = match self.state {
+            State::DataCr if input.starts_with(CHUNK_SUFFIX) => CHUNK_SUFFIX.len(),
+            State::Size { digits: 0, .. } => 0,
+            _ => return None,
+        };
+        let (size, length) = plain_size(&input[line..])?;
+        let start = line + length;
+        let taken = usize::try_from(size).ok()?.min(input.len() - start);
+        (taken > 0).then_some((start..start + taken, size - taken as u64))
+    }
+
     /// One byte that is not data.
     fn framing_byte(&mut self, byte: u8) -> Result<State, Fault> {
         let state = match (self.state, byte) {
@@ -268,10 +328,7 @@ impl Decoder {
             (State::SizeLf { value: 0 }, b'\n') => State::TrailerStart,
             (State::SizeLf { value }, b'\n') => State::Data(value),
             (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => State::Size {
-                value: 0,
-                digits: 0,
-            },
+            (State::DataLf, b'\n') => SIZE,
             (State::DataCr | State::DataLf, _) => {
                 return Err(Fault::bad("a chunk is longer than its size says"));
             }

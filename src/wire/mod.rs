@@ -2,6 +2,7 @@
 //! Everything here is a pure function or a small machine that is fed bytes, tested whole, at every split, and byte by byte.
 
 pub mod body;
+pub mod find;
 pub mod head;
 pub mod json;
 pub mod multipart;

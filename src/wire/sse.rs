@@ -1,6 +1,7 @@
 //! Server-sent events, both ways (WHATWG HTML 9.2). Works on bytes: a UTF-8 character, a CRLF or a BOM may be split between two
 //! pushes. Holds one unfinished event, bounded by EVENT_BYTES_MAX; a finished one is lent from the buffer, not copied.
 
+use super::find::{find, line_end};
 use crate::error::Fault;
 
 /// An unfinished event larger than this is refused. Providers send a whole answer in their last event, and a base64 image of
@@ -247,23 +248,7 @@ impl Parser {
 
 /// One past the first empty line, or past all of it: as much as has to be pushed where [`Parser::lent`] gives nothing.
 pub fn event_end(bytes: &[u8]) -> usize {
-    let blank = bytes.windows(2).position(|pair| pair == b"\n\n");
-    blank.map_or(bytes.len(), |at| at + 2)
-}
-
-/// Where the first CR or LF stands.
-fn line_end(bytes: &[u8]) -> Option<usize> {
-    const STRIDE: usize = 32;
-    let is_end = |b: u8| (b == b'\n') | (b == b'\r');
-    let (strides, _) = bytes.as_chunks::<STRIDE>();
-    // Without a branch inside a stride, so that it becomes vector compares.
-    let plain = strides
-        .iter()
-        .take_while(|stride| !stride.iter().fold(false, |any, &b| any | is_end(b)))
-        .count();
-    let from = plain * STRIDE;
-    let offset = bytes[from..].iter().position(|&b| is_end(b))?;
-    Some(from + offset)
+    find(bytes, b"\n\n", [0, 1]).map_or(bytes.len(), |at| at + 2)
 }
 
 /// Appends an event. An empty name is left out; data of several lines becomes several fields. `name` has no line ends.

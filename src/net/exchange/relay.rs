@@ -1,4 +1,5 @@
-//! An upstream's body on its way to the client: each read is decoded, framed and written in place, within one call.
+//! An upstream's body on its way to the client: each read is decoded, framed and written in place, within one call; a head
+//! that waits goes in front of it.
 
 use super::socket::{gone, put};
 use super::{Broken, Exchange, Gone, Sending};
@@ -45,8 +46,8 @@ impl Exchange {
                         let last = piece.last;
                         piece.last &= ends;
                         let framed = match sending {
-                            Sending::Chunked => piece.as_chunk(),
-                            Sending::Length(_) | Sending::UntilClose => piece.data(),
+                            Sending::Chunked => piece.framed(true, out),
+                            Sending::Length(_) | Sending::UntilClose => piece.framed(false, out),
                             Sending::Nothing | Sending::Whole | Sending::Broken => &[],
                         };
                         *broken |= put(stream, out, framed).is_err();

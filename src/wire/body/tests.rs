@@ -487,3 +487,60 @@ fn mutated_chunks_never_panic_and_splits_never_matter() {
     }
     assert!(taken > 2_000, "{taken}");
 }
+
+#[test]
+fn a_size_read_at_once_is_the_one_read_byte_by_byte() {
+    let bytewise = |bytes: &[u8]| {
+        let mut decoder = Decoder::of_response(Framing::Chunked);
+        for (at, &byte) in bytes.iter().enumerate() {
+            decoder.state = decoder.framing_byte(byte).ok()?;
+            match decoder.state {
+                State::Data(value) => return Some((value, at + 1)),
+                State::TrailerStart => return Some((0, at + 1)),
+                _ => {}
+            }
+        }
+        None
+    };
+    let check = |bytes: &[u8]| {
+        let (fast, slow) = (plain_size(bytes), bytewise(bytes));
+        // What is not read at once is padded, long, or may not be there yet.
+        let plain = |&(_, used): &(u64, usize)| {
+            let digits = bytes[..used - 2].iter().all(u8::is_ascii_hexdigit);
+            digits && used <= PLAIN_DIGITS_MAX + 2 && bytes.len() >= PLAIN_DIGITS_MAX + 2
+        };
+        let slow = slow.filter(plain);
+        assert_eq!(fast, slow, "{}", bytes.escape_ascii());
+        fast.is_some()
+    };
+    for bytes in [
+        &b"1234567\r\n"[..],
+        b"1234567\r",
+        b"12345678\r\n",
+        b"fffffff\r\nx",
+        b"0000000\r\n",
+        b"0\r\n\r\nGET /",
+        b"\r\n123456",
+        b"abc\n12345",
+        b"abc\r\r\n12345",
+        b"0\r\n\r\n",
+    ] {
+        check(bytes);
+    }
+    let mut dice = Dice::new(14);
+    let mut read = 0;
+    for round in 0..200_000 {
+        let alphabet: &[u8] = match round % 3 {
+            0 => b"0123456789abcdefABCDEF",
+            1 => b"0129afAF\r\n\r\n:;/g@G`\0\xb0",
+            _ => b"0\r\n",
+        };
+        let mut bytes: Vec<u8> = (0..dice.below(10)).map(|_| dice.pick(alphabet)).collect();
+        if dice.below(2) == 0 {
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend((0..dice.below(6)).map(|_| dice.pick(alphabet)));
+        read += usize::from(check(&bytes));
+    }
+    assert!(read > 10_000, "{read}");
+}
