@@ -3,6 +3,9 @@
 use crate::protocol::render::{Members, write_number};
 use crate::protocol::text::Text;
 
+/// What every delta has beside name, route, text and tail.
+const FRAME_BYTES_MAX: usize = 96;
+
 /// Writes one event's frame; `fill` adds what comes after type and sequence number.
 pub(in crate::protocol::responses) fn frame(
     out: &mut Vec<u8>,
@@ -34,12 +37,12 @@ pub(super) fn delta(
     text: &Text<'_>,
     tail: &[u8],
 ) {
+    let text = text.as_escaped().as_bytes();
+    out.reserve(2 * name.len() + route.len() + text.len() + tail.len() + FRAME_BYTES_MAX);
     head(out, sequence, name);
-    out.extend_from_slice(route);
-    out.extend_from_slice(b",\"delta\":");
-    text.write(out);
-    out.extend_from_slice(tail);
-    out.extend_from_slice(b"}\n\n");
+    for part in [route, b",\"delta\":\"", text, b"\"", tail, b"}\n\n"] {
+        out.extend_from_slice(part);
+    }
 }
 
 /// `,"item_id":…,"output_index":…` and, where the block is a part of its item, which one.
