@@ -117,10 +117,10 @@ impl Pattern {
                 }
                 Gap::Number => {
                     let digits = row(rest, u8::is_ascii_digit);
-                    rest = &rest[digits..];
-                    if digits == 0 {
+                    if digits == 0 || (digits > 1 && rest[0] == b'0') {
                         return None;
                     }
+                    rest = &rest[digits..];
                 }
                 Gap::Padding => {
                     rest = &rest[row(rest, u8::is_ascii_alphanumeric)..];
@@ -149,12 +149,16 @@ fn after<'e>(event: &'e [u8], front: &[u8]) -> Option<&'e [u8]> {
 /// Whether two slices of one length are alike. In blocks, the last of them over what was compared already: musl's memcmp goes
 /// byte by byte.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
-    let differ = |a: &[u8; 16], b: &[u8; 16]| u128::from_ne_bytes(*a) ^ u128::from_ne_bytes(*b);
-    let (Some(last), Some(other_last)) = (one.last_chunk(), other.last_chunk()) else {
-        return one.iter().zip(other).all(|(a, b)| a == b);
-    };
-    let blocks = one.as_chunks().0.iter().zip(other.as_chunks().0);
-    blocks.fold(differ(last, other_last), |any, (a, b)| any | differ(a, b)) == 0
+    in_blocks::<16>(one, other)
+        .or_else(|| in_blocks::<4>(one, other))
+        .unwrap_or_else(|| one.iter().zip(other).all(|(a, b)| a == b))
+}
+
+/// None: they are shorter than a block.
+fn in_blocks<const N: usize>(one: &[u8], other: &[u8]) -> Option<bool> {
+    let ends = one.last_chunk::<N>()? == other.last_chunk()?;
+    let mut blocks = one.as_chunks::<N>().0.iter().zip(other.as_chunks().0);
+    Some(ends && blocks.all(|(a, b)| a == b))
 }
 
 #[cfg(test)]
@@ -246,7 +250,12 @@ mod tests {
                 found(&known, &data.replace('}', &format!("{blanks}}}"))).is_some()
             };
             assert!(with("10", "x", "") && with("9", "Y2", "   "));
-            assert!(!with("", "x", "") && !with("-1", "x", "") && !with("1.5", "x", ""));
+            assert!(
+                !with("01", "x", "")
+                    && !with("", "x", "")
+                    && !with("-1", "x", "")
+                    && !with("1.5", "x", "")
+            );
             assert!(!with("1", "\\n", "") && !with("1", "é", "") && !with("1", "x", "\t"));
         }
         assert!(found(&learnt("{\"t\":\"one\"  }"), "{\"t\":\"two\"}").is_some());

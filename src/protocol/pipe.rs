@@ -617,3 +617,6 @@ fn too_large() -> Error {
 pub fn truncated() -> Error {
     Error::upstream(Kind::BadReply, "upstream stream ended before completion")
 }
+
+#[cfg(test)]
+mod tests;
