@@ -20,6 +20,7 @@ use crate::protocol::{
     replay,
 };
 use crate::wire::head::{ResponseHead, write_field};
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -34,6 +35,14 @@ pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const EVENT_BYTES: usize = 512;
 /// After the last event an upstream may take this long to end its body, so that its connection can be used again.
 const BODY_END: Duration = Duration::from_secs(1);
+
+/// Room that is kept on each thread for the events that come of one read; of 64 KB come hardly more.
+const EVENTS_BYTES_MAX: usize = 256 * 1024;
+
+thread_local! {
+    /// The events that came of a read are written into this; whoever sends them to its client has it meanwhile.
+    static EVENTS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What a conversion keeps of an answer is part of the budget from here on; nearly all streams keep less.
 const KEPT_FREE_BYTES: usize = 64 * 1024;
@@ -141,7 +150,7 @@ impl Forward<'_> {
     ) -> Result<(), Refusal> {
         let Answering { cx, made, to, .. } = answering;
         let mut translator = Translator::new(*to, self.protocol, cx.clone(), made.clone());
-        self.fail_stream(exchange, trace, &mut translator, Buffer::new(), error)
+        self.fail_stream(exchange, trace, &mut translator, Vec::new(), error)
             .await
     }
 
@@ -152,7 +161,7 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         trace: &mut Trace,
         translator: &mut Translator,
-        mut out: Buffer,
+        mut out: Vec<u8>,
         error: Error,
     ) -> Result<(), Refusal> {
         if !exchange.is_begun() && !translator.started() {
@@ -163,9 +172,9 @@ impl Forward<'_> {
             id = self.request_id,
             error = error
         );
-        out.append_with(|out| translator.fail(&error, out));
+        translator.fail(&error, &mut out);
         self.begin_stream(exchange, trace);
-        self.end_stream(exchange, trace, out.data()).await
+        self.end_stream(exchange, trace, &out).await
     }
 
     /// Sends the last events of a stream and ends it, with its record if the client asked for it.
@@ -203,14 +212,8 @@ impl Forward<'_> {
         } = &mut *streaming;
         let asked_bytes = again.as_ref().map_or(0, |again| again.body.len());
         let idle = body.idle();
-        // Each event of a Responses stream repeats its name and its place.
-        let growth = if self.protocol == Protocol::Responses {
-            2
-        } else {
-            1
-        };
         // Owns memory from a read to the write of what came of it, not while the upstream is silent.
-        let mut out = Buffer::new();
+        let mut out = Vec::new();
         let mut share = Share::default();
         let mut heard_at = Instant::now();
         let mut told_at = heard_at;
@@ -223,12 +226,12 @@ impl Forward<'_> {
                     let piece = body.poll_piece(cx, |piece| {
                         let data = piece.data();
                         trace.hears(data);
-                        let mut events = Buffer::vector(data.len() * growth + EVENT_BYTES);
-                        let mut fed = translator.feed(data, &mut events);
+                        out = EVENTS.take();
+                        out.clear();
+                        let mut fed = translator.feed(data, &mut out);
                         if piece.last && fed.is_ok() {
-                            fed = translator.finish(&mut events);
+                            fed = translator.finish(&mut out);
                         }
-                        out = Buffer::of(events);
                         fed
                     });
                     if let Poll::Ready(fed) = piece {
@@ -250,7 +253,7 @@ impl Forward<'_> {
                 Some(Err(error)) => Some(error),
                 None if now.duration_since(heard_at) >= idle => Some(silent(idle)),
                 None => {
-                    out.append_with(|out| translator.keep_alive(out));
+                    translator.keep_alive(&mut out);
                     None
                 }
             };
@@ -268,12 +271,12 @@ impl Forward<'_> {
             }
             if !out.is_empty() {
                 self.begin_stream(exchange, trace);
-                trace.tells(out.data());
-                let sent = exchange.write(out.data()).await;
+                trace.tells(&out);
+                let sent = exchange.write(&out).await;
                 sent.map_err(|_| Refusal::ClientLeft)?;
                 told_at = now;
             }
-            out.release();
+            give_back(std::mem::take(&mut out));
             if translator.is_paused()
                 && let Some(again) = again
             {
@@ -299,7 +302,8 @@ impl Forward<'_> {
         });
         self.keep(keeping.take(), kept);
         self.begin_stream(exchange, trace);
-        self.end_stream(exchange, trace, out.data()).await?;
+        self.end_stream(exchange, trace, &out).await?;
+        give_back(out);
         let_end(streaming.body);
         Ok(())
     }
@@ -474,6 +478,15 @@ impl Forward<'_> {
         });
         sent.await.map_err(|_| Refusal::ClientLeft)
     }
+}
+
+/// The events were sent: there is room for those of another read.
+fn give_back(events: Vec<u8>) {
+    EVENTS.with_borrow_mut(|kept| {
+        if (kept.capacity() + 1..=EVENTS_BYTES_MAX).contains(&events.capacity()) {
+            *kept = events;
+        }
+    });
 }
 
 /// Reads what little follows the last event, so that the connection can be used again; the client does not wait for it.

@@ -1,7 +1,7 @@
 //! Seeded mutation of transcripts and requests: whatever comes, there is no panic, and what goes out is well formed. That a
 //! stream that lost its end is never told as a whole one is a law of its own (cases/laws.rs).
 
-use super::testing::{check_grammar, convert_request, convert_response, cx, made, transcript};
+use super::testing::{check_grammar, convert_request, convert_response, cx, made, run, transcript};
 use super::{Caps, Protocol, Translator, Warnings};
 use crate::wire::Dice;
 use crate::wire::json;
@@ -41,6 +41,29 @@ fn mutated_streams_never_break_what_goes_out() {
             let place = format!("seed {seed}, {upstream:?} to {client:?}, round {round}");
             assert_eq!(result.is_ok(), translator.is_finished(), "{place}");
             check_grammar(client, &out, result.is_ok());
+        }
+    }
+}
+
+/// Read at once, deltas that are alike take the fast lane; byte by byte each is read in full.
+#[test]
+fn mutated_streams_say_the_same_at_once_and_byte_by_byte() {
+    let seed = 23;
+    let mut dice = Dice::new(seed);
+    for (upstream, client) in pairs() {
+        let frames = transcript(upstream).split_inclusive("\n\n");
+        let stream: String = frames
+            .map(|frame| frame.repeat(if frame.contains("delta") { 4 } else { 1 }))
+            .collect();
+        for round in 0..60 {
+            let mut stream = stream.clone().into_bytes();
+            for _ in 0..dice.below(4) {
+                stream = dice.mutate(&stream, b"{}[]\":,\\\n u0\x80");
+            }
+            let whole = run(upstream, client, &cx(client, upstream), [&stream[..]]);
+            let bytewise = run(upstream, client, &cx(client, upstream), stream.chunks(1));
+            let place = format!("seed {seed}, {upstream:?} to {client:?}, round {round}");
+            assert_eq!(whole, bytewise, "{place}");
         }
     }
 }

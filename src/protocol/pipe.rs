@@ -3,11 +3,15 @@
 
 use super::context::Context;
 use super::gather::Gather;
-use super::neutral::{Event, Finish, Grammar, Hosted, Keyed, Open, Reason, Reply, Usage};
+use super::neutral::{
+    BlockKey, Event, Finish, Grammar, Hosted, Inside, Keyed, Open, Piece, Reason, Reply, Usage,
+};
+use super::pattern::{Pattern, Told};
 use super::pause::Pause;
 use super::resolve::Resolver;
 use super::sequence::Sequencer;
 use super::stops::Stops;
+use super::text::Text;
 use super::twins::{self, Reader, Writer};
 use super::warnings::Warnings;
 use super::{Made, Protocol};
@@ -57,6 +61,24 @@ impl Middle {
 
     fn is_finished(&self) -> bool {
         self.grammar == Grammar::After
+    }
+
+    /// Takes more text of a block. Where each stage would pass it as it is, it goes to `write` at once.
+    fn more(
+        &mut self,
+        (block, inside): (BlockKey, Inside),
+        text: Text<'_>,
+        write: &mut Write<'_>,
+    ) -> Result<(), Error> {
+        let event = Event::Delta(Piece::of(inside, text));
+        let passes = self.stops.is_none()
+            && self.grammar == Grammar::Inside(inside)
+            && self.sequencer.passes(block, inside)
+            && self.resolver.passes(inside);
+        if passes {
+            return write(&event, &self.cx);
+        }
+        self.push(Keyed { block, event }, write)
     }
 
     /// Takes the reader's next event and calls `write` with what is ready, in the grammar's order. What an upstream says after
@@ -143,20 +165,22 @@ type Write<'w> = dyn FnMut(&Event<'_>, &Context) -> Result<(), Error> + 'w;
 /// An upstream's stream, from its bytes to events.
 struct Stream {
     parser: sse::Parser,
+    /// Of the last event, if it was lent and told nothing but a text.
+    pattern: Pattern,
     reader: Reader,
     middle: Middle,
     /// Of an upstream that may pause.
     pause: Option<Box<Pause>>,
 }
 
-/// Reads one event.
-fn read(
-    event: sse::Event<'_>,
+/// Reads one event. Answers the text it told, if the next that is like it needs no more than that.
+fn read<'e>(
+    event: sse::Event<'e>,
     reader: &mut Reader,
     pause: &mut Option<Box<Pause>>,
     middle: &mut Middle,
     write: &mut Write<'_>,
-) -> Result<(), Error> {
+) -> Result<Option<Told<'e>>, Error> {
     let Some(pause) = pause else {
         return reader.read(event, &mut |keyed| middle.push(keyed, write));
     };
@@ -164,13 +188,15 @@ fn read(
     reader.read(event, &mut |keyed| match pause.join(keyed) {
         Some(keyed) => middle.push(keyed, write),
         None => Ok(()),
-    })
+    })?;
+    Ok(None) // a turn that may pause is kept in the upstream's own words
 }
 
 impl Stream {
     fn new(upstream: Protocol, cx: Context, made: Made) -> Stream {
         Stream {
             parser: sse::Parser::new(),
+            pattern: Pattern::new(),
             reader: Reader::new(upstream, &cx),
             pause: cx.pauses.then(Box::default),
             middle: Middle::new(cx, made),
@@ -207,22 +233,39 @@ impl Stream {
         }
         let Stream {
             parser,
+            pattern,
             reader,
             middle,
             pause,
         } = self;
         let mut rest = bytes;
         loop {
-            while let Some(event) = parser.lent(&mut rest) {
+            loop {
+                // The fast lane: an event like the one before but for its text goes straight to the writer.
+                while let Some(text) = pattern.next(&mut rest) {
+                    if !text.is_empty() {
+                        reader.more(&text);
+                        middle.more(pattern.block(), text, write)?;
+                    }
+                }
+                let begin = rest;
+                let Some(event) = parser.lent(&mut rest) else {
+                    break;
+                };
                 let read = read(event, reader, pause, middle, write);
                 if middle.is_finished() {
                     return Ok(());
                 }
-                read?;
+                match read? {
+                    Some(told) => pattern.learn(&begin[..begin.len() - rest.len()], &told),
+                    None => pattern.forget(),
+                }
             }
             if rest.is_empty() {
                 return Ok(());
             }
+            // What is pushed is whole only with what follows it.
+            pattern.forget();
             let (unfinished, after) = rest.split_at(sse::event_end(rest));
             parser
                 .push(unfinished)
@@ -248,10 +291,11 @@ impl Stream {
             reader,
             middle,
             pause,
+            ..
         } = self;
         // The empty line after the last event may be missing.
         let read = match parser.finish() {
-            Some(event) => read(event, reader, pause, middle, write),
+            Some(event) => read(event, reader, pause, middle, write).map(drop),
             None => Ok(()),
         };
         let read = read.and_then(|()| {
@@ -573,3 +617,6 @@ fn too_large() -> Error {
 pub fn truncated() -> Error {
     Error::upstream(Kind::BadReply, "upstream stream ended before completion")
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 use super::Made;
 use super::context::Context;
 use super::ids;
-use super::neutral::{CallKind, Event, Finish, Open, Opened, Piece, Reason};
+use super::neutral::{CallKind, Event, Finish, Inside, Open, Opened, Piece, Reason};
 use super::sequence::{HELD_BYTES_MAX, Out};
 use super::text::Text;
 use super::{Protocol, neutral::Proof};
@@ -45,6 +45,15 @@ pub struct Resolver {
 }
 
 impl Resolver {
+    /// Whether more text of a block of that kind passes, and nothing is noted of it.
+    pub fn passes(&self, inside: Inside) -> bool {
+        match inside {
+            Inside::Text | Inside::Refusal => self.spoke,
+            Inside::Reasoning => true,
+            Inside::Call | Inside::Hosted => false,
+        }
+    }
+
     /// Passes the event on in the client's words.
     ///
     /// # Errors

@@ -103,6 +103,14 @@ impl Sequencer {
         }
     }
 
+    /// Whether more text of that block passes, and nothing is noted of it.
+    pub fn passes(&self, key: BlockKey, inside: Inside) -> bool {
+        let open = |active: &Active| active.key == key && active.inside == inside;
+        self.active
+            .as_ref()
+            .is_some_and(|active| open(active) && active.balance.is_none())
+    }
+
     /// Bytes held back now.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes

@@ -83,7 +83,8 @@ pub(super) struct Outcome {
     pub(super) started: bool,
 }
 
-fn run<'p>(
+/// Translates a stream that comes in those pieces.
+pub(super) fn run<'p>(
     upstream: Protocol,
     client: Protocol,
     cx: &Context,

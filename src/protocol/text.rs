@@ -17,6 +17,21 @@ impl<'a> Text<'a> {
         escapes_are_sound(inner).then_some(Text(Cow::Borrowed(inner)))
     }
 
+    /// The string whose inside `bytes` begin with, and what follows its closing quote. None: it is none, or it has no end.
+    pub fn front(bytes: &'a [u8]) -> Option<(Text<'a>, &'a [u8])> {
+        let mut end = 0;
+        loop {
+            end += literal_bytes(&bytes[end..]);
+            match bytes.get(end)? {
+                b'"' => break,
+                b'\\' => end += escape_bytes(&bytes[end..])?,
+                _ => return None, // a control character
+            }
+        }
+        let inner = std::str::from_utf8(&bytes[..end]).ok()?;
+        Some((Text(Cow::Borrowed(inner)), &bytes[end + 1..]))
+    }
+
     /// Plain text, escaped where it must be.
     pub fn plain(text: &'a str) -> Text<'a> {
         if text.bytes().all(is_literal) {
@@ -88,8 +103,16 @@ impl<'a> Text<'a> {
         true
     }
 
+    /// Whether each byte is a character: ASCII, and nothing escaped.
+    pub fn is_simple(&self) -> bool {
+        is_simple(&self.0)
+    }
+
     /// How many characters it means. A pair of escaped surrogates is one.
     pub fn chars(&self) -> u64 {
+        if self.is_simple() {
+            return self.0.len() as u64;
+        }
         let (mut count, mut rest) = (0, self.0.as_ref());
         while let Some(at) = rest.find('\\') {
             count += rest[..at].chars().count() + 1;
@@ -192,7 +215,60 @@ fn is_literal(byte: u8) -> bool {
     byte >= b' ' && byte != b'"' && byte != b'\\'
 }
 
-/// Whether each backslash starts an escape of RFC 8259 section 7.
+/// Whether each byte is a character: ASCII, and no backslash. In words, the last of them over what was looked at already.
+pub fn is_simple(escaped: &str) -> bool {
+    let bytes = escaped.as_bytes();
+    let marks = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        (word | bytes_equal(word, b'\\')) & HIGHS
+    };
+    match bytes.last_chunk() {
+        Some(last) => {
+            let words = bytes.as_chunks().0.iter();
+            words.fold(marks(last), |any, word| any | marks(word)) == 0
+        }
+        None => bytes.iter().all(|&b| b.is_ascii() && b != b'\\'),
+    }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = ONES << 7;
+
+/// Marks the bytes of a word that are `byte`. Whether there is one, and the lowest mark, are right; those above it may not be.
+fn bytes_equal(word: u64, byte: u8) -> u64 {
+    let rest = word ^ (ONES * u64::from(byte));
+    rest.wrapping_sub(ONES) & !rest & HIGHS
+}
+
+/// How many bytes come before the first that is a quote, a backslash or a control character. In words: most pieces of a
+/// stream are one or two.
+fn literal_bytes(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let controls = word.wrapping_sub(ONES * u64::from(b' ')) & !word & HIGHS;
+        let marks = controls | bytes_equal(word, b'"') | bytes_equal(word, b'\\');
+        if marks != 0 {
+            return at * 8 + marks.trailing_zeros() as usize / 8;
+        }
+    }
+    let rest = tail.iter().take_while(|&&byte| is_literal(byte));
+    words.len() * 8 + rest.count()
+}
+
+/// How long the escape of RFC 8259 section 7 is that `bytes` begin with. None: it is none.
+fn escape_bytes(bytes: &[u8]) -> Option<usize> {
+    match bytes.get(1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' => {
+            let digits = bytes.get(2..6)?;
+            digits.iter().all(u8::is_ascii_hexdigit).then_some(6)
+        }
+        _ => None,
+    }
+}
+
+/// Whether each backslash starts an escape.
 fn escapes_are_sound(inner: &str) -> bool {
     let bytes = inner.as_bytes();
     // Without a branch inside a block, so that it becomes vector compares: most of all text has no escapes.
@@ -202,17 +278,10 @@ fn escapes_are_sound(inner: &str) -> bool {
         .take_while(|block| !block.iter().fold(false, |any, &b| any | (b == b'\\')));
     let mut at = plain.count() * 16;
     while let Some(next) = bytes[at..].iter().position(|&b| b == b'\\') {
-        at += next + 1;
-        match bytes.get(at) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 1,
-            Some(b'u') => {
-                let digits = bytes.get(at + 1..at + 5);
-                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    return false;
-                }
-                at += 5;
-            }
-            _ => return false,
+        at += next;
+        match escape_bytes(&bytes[at..]) {
+            Some(escape) => at += escape,
+            None => return false,
         }
     }
     true
@@ -230,6 +299,37 @@ mod tests {
         let good = Text::of(Raw::parse(r#""a\n\u00e9\"""#).unwrap()).unwrap();
         assert_eq!(good.decode(), "a\né\"");
         assert!(good.is("a\né\""));
+    }
+
+    #[test]
+    fn the_front_of_bytes_is_the_string_that_ends_there() {
+        for inner in [
+            "",
+            "a",
+            "é\u{20ac}",
+            r"\\",
+            r#"\"\\\""#,
+            r"\u00e9x",
+            "0123456789abcde\u{7f}",
+        ] {
+            for before in 0..18 {
+                let inner = format!("{}{inner}", "-".repeat(before));
+                let bytes = format!("{inner}\",\"b\":\"");
+                let (text, rest) = Text::front(bytes.as_bytes()).unwrap();
+                assert_eq!(text.as_escaped(), inner);
+                assert_eq!(rest, b",\"b\":\"");
+                assert!(
+                    Text::front(inner.as_bytes()).is_none(),
+                    "{inner} has no end"
+                );
+                let simple = inner.is_ascii() && !inner.contains('\\');
+                assert_eq!(text.is_simple(), simple, "{inner}");
+                for bad in ["\n", "\u{0}", "\u{1f}", r"\x", r"\u00g0"] {
+                    assert!(Text::front(format!("{inner}{bad}\"").as_bytes()).is_none());
+                }
+            }
+        }
+        assert!(Text::front(b"a\xc3\"").is_none(), "half a character");
     }
 
     #[test]

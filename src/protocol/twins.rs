@@ -4,7 +4,9 @@ use super::chat;
 use super::context::Context;
 use super::messages;
 use super::neutral::{Event, Reply, Request, Sink};
+use super::pattern::Told;
 use super::responses;
+use super::text::Text;
 use super::warnings::Warnings;
 use super::{Made, Outgoing, Protocol, Target};
 use crate::error::Error;
@@ -89,12 +91,25 @@ impl Reader {
         }
     }
 
-    /// Reads one event of the stream.
-    pub fn read(&mut self, event: sse::Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+    /// Reads one event of the stream. Answers the piece of text that was passed on, if that is all the event said.
+    pub fn read<'e>(
+        &mut self,
+        event: sse::Event<'e>,
+        out: &mut Sink<'_>,
+    ) -> Result<Option<Told<'e>>, Error> {
         match self {
             Reader::Chat(reader) => reader.read(event, out),
             Reader::Messages(reader) => reader.read(event, out),
             Reader::Responses(reader) => reader.read(event, out),
+        }
+    }
+
+    /// Notes that the next event said this, not empty, and else the same as the one before.
+    pub fn more(&mut self, text: &Text<'_>) {
+        match self {
+            Reader::Chat(_) => {} // it keeps nothing of a text
+            Reader::Messages(reader) => reader.more(text),
+            Reader::Responses(reader) => reader.more(text),
         }
     }
 

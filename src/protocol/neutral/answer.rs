@@ -135,6 +135,16 @@ impl<'a> Piece<'a> {
             logprobs: None,
         }
     }
+
+    /// More text of a block of that kind. A hosted tool has none.
+    pub fn of(inside: Inside, text: Text<'a>) -> Piece<'a> {
+        match inside {
+            Inside::Text | Inside::Hosted => Piece::text(text),
+            Inside::Reasoning => Piece::Reasoning(text),
+            Inside::Refusal => Piece::Refusal(text),
+            Inside::Call => Piece::Arguments(text),
+        }
+    }
 }
 
 /// A citation of a page.

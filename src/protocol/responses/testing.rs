@@ -147,7 +147,7 @@ pub fn trace(stream: &str) -> Vec<String> {
     };
     let mut result = Ok(());
     while let Some(event) = parser.next() {
-        result = result.and_then(|()| reader.read(event, &mut sink));
+        result = result.and_then(|()| reader.read(event, &mut sink).map(drop));
     }
     result = result.and_then(|()| reader.end(&mut sink));
     if let Err(error) = result {

@@ -6,6 +6,7 @@ use crate::protocol::neutral::{
     BlockKey, CallKind, Event, Keyed, Open, Opened, Owner, Piece, Proof, Sink,
 };
 use crate::protocol::text::Text;
+use crate::wire::json::Raw;
 
 /// Calls of one answer; more are a broken or hostile server.
 const CALLS_MAX: usize = 4096;
@@ -22,6 +23,8 @@ pub(super) struct Fragment<'a> {
     pub name: Text<'a>,
     pub kind: Option<CallKind>,
     pub arguments: Text<'a>,
+    /// As they stand in the chunk.
+    pub raw: Option<Raw<'a>>,
     pub signature: Option<Text<'a>>,
 }
 
@@ -55,8 +58,12 @@ impl Calls {
         }
     }
 
-    /// Whether a fragment opens a call, which ends the text before it.
-    pub(super) fn take(&mut self, fragment: Fragment<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+    /// Takes a fragment. Answers the arguments that were passed on, if nothing but that was done with them.
+    pub(super) fn take<'f>(
+        &mut self,
+        fragment: Fragment<'f>,
+        out: &mut Sink<'_>,
+    ) -> Result<Option<(BlockKey, Raw<'f>)>, Error> {
         let at = self.find(&fragment);
         let at = match at {
             Some(at) => at,
@@ -102,6 +109,9 @@ impl Calls {
                 })?;
             }
         }
+        let as_said = fragment
+            .raw
+            .filter(|_| !self.snapshots && fragment.index.is_some());
         let arguments = if self.snapshots {
             call.news(fragment.arguments)
         } else {
@@ -118,17 +128,18 @@ impl Calls {
                     return Err(nameless());
                 }
                 call.pending.push(&arguments);
-                return Ok(());
+                return Ok(None);
             }
             call.open(key, out)?;
         }
         if arguments.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         out(Keyed {
             block: key,
             event: Event::Delta(Piece::Arguments(arguments)),
-        })
+        })?;
+        Ok(as_said.map(|raw| (key, raw)))
     }
 
     /// Which call a fragment belongs to. None: a new one.

@@ -12,7 +12,7 @@ use crate::protocol::neutral::{
     BlockKey, CallKind, Event, Finish, Inside, Keyed, Open, Owner, Piece, Proof, Reason, Sink,
     Start,
 };
-use crate::protocol::pattern::Pattern;
+use crate::protocol::pattern;
 use crate::protocol::text::Text;
 use crate::protocol::{in_stream, is_error, truncated};
 use crate::wire::json::{self, JsonKind, Raw, Walk};
@@ -32,8 +32,6 @@ pub struct Reader {
     calls: Calls,
     think: Option<Think>,
     finish_optional: bool,
-    /// Of chunks of text.
-    common: Pattern,
     /// Which of several fields with the same thought is read.
     first_thought: ReasoningField,
     /// The proof of the open thought, for upstreams that want it back.
@@ -56,6 +54,7 @@ struct Chunk<'a> {
     usage: Option<Raw<'a>>,
     groq: Option<Raw<'a>>,
     error: Option<Raw<'a>>,
+    padding: Option<Raw<'a>>,
 }
 
 /// Those of a choice.
@@ -68,6 +67,17 @@ struct Choice<'a> {
     stop: Option<Raw<'a>>,
     logprobs: Option<Raw<'a>>,
     usage: Option<Raw<'a>>,
+}
+
+/// What a delta's member says.
+#[derive(Clone, Copy)]
+enum Member {
+    /// A piece of such a block.
+    Said(Inside),
+    /// Of calls.
+    Calls,
+    /// Something that is never a piece of text.
+    Other,
 }
 
 /// Those of a delta.
@@ -96,28 +106,27 @@ impl Reader {
             calls: Calls::new(cx.caps.snapshot_args),
             think: cx.caps.think_tags.then(Think::new),
             finish_optional: cx.caps.finish_reason_optional,
-            common: Pattern::default(),
             first_thought: cx.caps.reasoning_field_out,
             details: (cx.caps.reasoning_field_in == ReasoningField::Details).then(Details::default),
         }
     }
 
-    /// Reads one event of the stream.
+    /// Reads one event of the stream. Answers the text it passed on, if that is all the event said.
     ///
     /// # Errors
     /// The upstream reports an error, or sent what is no chunk.
-    pub fn read(&mut self, event: sse::Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+    pub fn read<'e>(
+        &mut self,
+        event: sse::Event<'e>,
+        out: &mut Sink<'_>,
+    ) -> Result<Option<pattern::Told<'e>>, Error> {
         let data = event.data.trim_ascii();
         if data.is_empty() || self.done {
-            return Ok(());
+            return Ok(None);
         }
         if data == b"[DONE]" {
-            return self.end(out);
-        }
-        if let Some(text) = self.common.text(data)
-            && event.name != b"error"
-        {
-            return self.say(Inside::Text, Piece::text(text), out);
+            self.end(out)?;
+            return Ok(None);
         }
         let chunk = Chunk::of(Walk::parse(data).map_err(blame)?).map_err(blame)?;
         if let Some(error) = chunk.error.filter(|error| is_error(*error)) {
@@ -129,7 +138,7 @@ impl Reader {
                 .and_then(|text| Raw::parse(text).ok());
             return Err(whole.map_or_else(truncated, in_stream));
         }
-        let mut said = None;
+        let mut told = None;
         if let Some(choices) = chunk
             .choices
             .filter(|choices| choices.kind() == JsonKind::Array)
@@ -139,14 +148,11 @@ impl Reader {
                 if choice.index.and_then(Raw::as_u64).unwrap_or(0) == 0 {
                     self.start(&chunk, out)?;
                     let text = self.choice(&choice, out)?;
-                    said = text.filter(|_| at == 0);
+                    told = text.filter(|_| at == 0);
                 } else {
-                    said = None;
+                    told = None;
                 }
             }
-        }
-        if let Some(text) = said.filter(|_| is_nothing(chunk.usage) && is_nothing(chunk.groq)) {
-            self.common.learn(data, None, text);
         }
         let groq = || chunk.groq?.as_object().ok()?.get("usage");
         if let Some(totals) = chunk
@@ -157,7 +163,9 @@ impl Reader {
             self.start(&chunk, out)?;
             emit(0, Event::Usage(totals), out)?;
         }
-        Ok(())
+        let told = told.filter(|_| is_nothing(chunk.usage) && is_nothing(chunk.groq));
+        let padding = chunk.padding;
+        Ok(told.map(|told| pattern::Told { padding, ..told }))
     }
 
     /// The stream has ended.
@@ -196,29 +204,28 @@ impl Reader {
         emit(0, Event::Start(start), out)
     }
 
-    /// Answers the text it says, if it says nothing else.
+    /// Answers the text it passed on, if it said nothing else.
     fn choice<'c>(
         &mut self,
         choice: &Choice<'c>,
         out: &mut Sink<'_>,
-    ) -> Result<Option<Raw<'c>>, Error> {
+    ) -> Result<Option<pattern::Told<'c>>, Error> {
         let delta = choice
             .delta
             .filter(|delta| delta.kind() == JsonKind::Object);
         let message = choice
             .message
             .filter(|message| message.kind() == JsonKind::Object && !self.spoke);
-        let mut said = None;
+        let mut told = None;
         if let Some(raw) = delta.or(message) {
-            let delta = Delta::of(raw).map_err(blame)?;
             let nothing_else = [choice.message, choice.finish_reason, choice.stop]
                 .into_iter()
                 .chain([choice.logprobs, choice.usage])
                 .all(is_nothing);
-            said = delta
-                .only_text()
-                .filter(|_| nothing_else && self.think.is_none());
-            self.delta(delta, choice.logprobs, out)?;
+            let delta = Delta::of(raw).map_err(blame)?;
+            let only = delta.only().filter(|_| nothing_else);
+            let call = self.delta(delta, choice.logprobs, out)?;
+            told = only.and_then(|only| self.told_by(only, call));
         }
         match finish::of(choice.finish_reason, choice.stop) {
             End::None => {}
@@ -234,16 +241,38 @@ impl Reader {
         if let Some(totals) = choice.usage.and_then(usage::read) {
             emit(0, Event::Usage(totals), out)?;
         }
-        Ok(said)
+        Ok(told)
     }
 
-    /// What one chunk says, in the order it was thought: reasoning, refusal, content, calls.
-    fn delta(
+    /// What a delta told that has but this one member. `call`: what it passed on of a call's arguments.
+    fn told_by<'c>(
+        &self,
+        (member, raw): (Member, Raw<'c>),
+        call: Option<(BlockKey, Raw<'c>)>,
+    ) -> Option<pattern::Told<'c>> {
+        let (block, inside, text) = match (member, call, self.soft) {
+            (Member::Calls, Some((key, text)), _) => (key, Inside::Call, text),
+            (Member::Said(inside), None, Some((open, key))) if open == inside => (key, inside, raw),
+            _ => return None,
+        };
+        let plain = text.kind() == JsonKind::String && text.text() != "\"\"";
+        (plain && (inside == Inside::Call || self.think.is_none())).then_some(pattern::Told {
+            block,
+            inside,
+            text,
+            number: None,
+            padding: None,
+        })
+    }
+
+    /// What one chunk says, in the order it was thought: reasoning, refusal, content, calls. Answers the arguments it passed on as
+    /// they stand there, if they are those of one call.
+    fn delta<'c>(
         &mut self,
-        delta: Delta<'_>,
-        logprobs: Option<Raw<'_>>,
+        delta: Delta<'c>,
+        logprobs: Option<Raw<'c>>,
         out: &mut Sink<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<(BlockKey, Raw<'c>)>, Error> {
         let says = |raw: &Raw<'_>| !matches!(raw.kind(), JsonKind::Null) && raw.text() != "\"\"";
         let fields = match self.first_thought {
             ReasoningField::Reasoning => [delta.reasoning, delta.reasoning_content, delta.details],
@@ -270,9 +299,11 @@ impl Reader {
         if let Some(raw) = delta.annotations.filter(says) {
             self.annotations(raw, out)?;
         }
+        let mut passed = None;
         if let Some(raw) = delta.tool_calls.filter(|raw| raw.kind() == JsonKind::Array) {
-            for raw in raw.elements().map_err(blame)? {
-                self.fragment(fragment(raw).map_err(blame)?, out)?;
+            for (at, raw) in raw.elements().map_err(blame)?.enumerate() {
+                let fragment = fragment(raw).map_err(blame)?;
+                passed = self.fragment(fragment, out)?.filter(|_| at == 0);
             }
         }
         if let Some(raw) = delta
@@ -288,7 +319,7 @@ impl Reader {
                 self.fragment(legacy, out)?;
             }
         }
-        Ok(())
+        Ok(passed)
     }
 
     fn content(
@@ -390,7 +421,11 @@ impl Reader {
         }
     }
 
-    fn fragment(&mut self, fragment: Fragment<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+    fn fragment<'c>(
+        &mut self,
+        fragment: Fragment<'c>,
+        out: &mut Sink<'_>,
+    ) -> Result<Option<(BlockKey, Raw<'c>)>, Error> {
         self.spoke = true;
         self.end_soft(out)?;
         self.calls.take(fragment, out)
@@ -434,6 +469,7 @@ impl<'a> Chunk<'a> {
                 "usage" => chunk.usage = Some(value),
                 "x_groq" => chunk.groq = Some(value),
                 "error" => chunk.error = Some(value),
+                "obfuscation" => chunk.padding = Some(value),
                 _ => {}
             }
         }
@@ -462,15 +498,23 @@ impl<'a> Choice<'a> {
 }
 
 impl<'a> Delta<'a> {
-    /// The text, if there is nothing else.
-    fn only_text(&self) -> Option<Raw<'a>> {
-        let others = [self.reasoning_content, self.reasoning, self.details]
-            .into_iter()
-            .chain([self.refusal, self.tool_calls, self.function_call])
-            .chain([self.annotations]);
-        self.content
-            .filter(|content| content.kind() == JsonKind::String)
-            .filter(|_| others.into_iter().all(is_nothing))
+    /// The one member that says something, if there is no other.
+    fn only(&self) -> Option<(Member, Raw<'a>)> {
+        let thought = Member::Said(Inside::Reasoning);
+        let mut members = [
+            (Member::Said(Inside::Text), self.content),
+            (thought, self.reasoning_content),
+            (thought, self.reasoning),
+            (Member::Said(Inside::Refusal), self.refusal),
+            (Member::Calls, self.tool_calls),
+            (Member::Other, self.details),
+            (Member::Other, self.function_call),
+            (Member::Other, self.annotations),
+        ]
+        .into_iter()
+        .filter(|(_, raw)| !is_nothing(*raw));
+        let (member, raw) = members.next()?;
+        members.next().is_none().then_some((member, raw?))
     }
 
     fn of(raw: Raw<'a>) -> Result<Delta<'a>, Fault> {
@@ -509,6 +553,7 @@ fn fragment<'a>(raw: Raw<'a>) -> Result<Fragment<'a>, Fault> {
                     fragment.kind = Some(CallKind::Custom);
                     fragment.name = custom.name;
                     fragment.arguments = custom.arguments;
+                    fragment.raw = custom.raw;
                 }
             }
             "extra_content" => fragment.signature = response::signature(&raw.as_object()?),
@@ -525,6 +570,7 @@ fn function<'a>(raw: Raw<'a>, fragment: &mut Fragment<'a>) -> Result<(), Fault> 
         match key.as_ref() {
             "name" => fragment.name = Text::of(value).unwrap_or_default(),
             "arguments" | "input" => {
+                fragment.raw = Some(value);
                 fragment.arguments = response::arguments(value)
                     .ok_or_else(|| Fault::bad("arguments are no well-formed string"))?;
             }

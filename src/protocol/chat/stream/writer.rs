@@ -15,6 +15,8 @@ use crate::protocol::{Made, Protocol, error_body};
 pub struct Writer {
     /// Everything of a chunk before its delta, made once at the start.
     head: Vec<u8>,
+    /// Everything behind the text of a delta.
+    tail: &'static [u8],
     /// Our id of the answer, and the time, for the head.
     id: String,
     now_unix_s: u64,
@@ -48,6 +50,11 @@ impl Writer {
     pub fn new(cx: &Context, made: &Made) -> Writer {
         Writer {
             head: Vec::new(),
+            tail: if cx.include_usage {
+                TAIL_WITH_USAGE
+            } else {
+                TAIL
+            },
             id: made.id("chatcmpl-", 0),
             now_unix_s: made.now_unix_s,
             tier: None,
@@ -146,15 +153,13 @@ impl Writer {
         self.tail(out);
     }
 
-    /// One string member, pasted: nearly every chunk of a stream.
-    fn paste(&self, out: &mut Vec<u8>, key: &str, text: &Text<'_>) {
-        out.extend_from_slice(&self.head);
-        out.extend_from_slice(b"{\"");
-        out.extend_from_slice(key.as_bytes());
-        out.extend_from_slice(b"\":\"");
-        out.extend_from_slice(text.as_escaped().as_bytes());
-        out.extend_from_slice(b"\"},\"logprobs\":null,\"finish_reason\":null}]");
-        self.tail(out);
+    /// One string member, pasted: nearly every chunk of a stream. `key` with what comes before and behind it.
+    fn paste(&self, out: &mut Vec<u8>, key: &'static [u8], text: &Text<'_>) {
+        let text = text.as_escaped().as_bytes();
+        out.reserve(self.head.len() + key.len() + text.len() + self.tail.len());
+        for part in [&self.head, key, text, self.tail] {
+            out.extend_from_slice(part);
+        }
     }
 
     fn tail(&self, out: &mut Vec<u8>) {
@@ -171,7 +176,7 @@ impl Writer {
             Open::Text => {
                 if cx.upstream == Protocol::Responses && self.chars > 0 && !self.ends_line {
                     // Two messages of a Responses answer.
-                    self.paste(out, "content", &Text::escaped("\\n\\n"));
+                    self.paste(out, CONTENT, &Text::escaped("\\n\\n"));
                     self.chars += 2;
                 }
                 self.block_chars = self.chars;
@@ -210,7 +215,7 @@ impl Writer {
                 self.chars += text.chars();
                 self.ends_line = text.as_escaped().ends_with("\\n");
                 match logprobs {
-                    None => self.paste(out, "content", text),
+                    None => self.paste(out, CONTENT, text),
                     Some(odds) => {
                         out.extend_from_slice(&self.head);
                         Members::object(out, |m| {
@@ -226,15 +231,15 @@ impl Writer {
             Piece::Reasoning(text) => {
                 if self.thoughts > 1 {
                     if self.thought.is_empty() {
-                        self.paste(out, "reasoning_content", &Text::escaped("\\n\\n"));
+                        self.paste(out, REASONING, &Text::escaped("\\n\\n"));
                     }
                     self.thought.push(text);
                 }
-                self.paste(out, "reasoning_content", text);
+                self.paste(out, REASONING, text);
             }
             Piece::Proof(proof) => self.proof(proof, out),
             Piece::Refusal(text) => {
-                self.paste(out, "refusal", text);
+                self.paste(out, REFUSAL, text);
             }
             Piece::Arguments(text) => {
                 let (kind, key) = words(self.kind);
@@ -291,6 +296,13 @@ impl Writer {
         out.extend_from_slice(b"data: [DONE]\n\n");
     }
 }
+
+const CONTENT: &[u8] = b"{\"content\":\"";
+const REASONING: &[u8] = b"{\"reasoning_content\":\"";
+const REFUSAL: &[u8] = b"{\"refusal\":\"";
+const TAIL: &[u8] = b"\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
+const TAIL_WITH_USAGE: &[u8] =
+    b"\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n";
 
 /// `type`, which is also the key, and the key of the arguments.
 fn words(kind: CallKind) -> (&'static str, &'static str) {

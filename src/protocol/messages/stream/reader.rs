@@ -7,9 +7,9 @@ use crate::error::{Blame, Error, Kind};
 use crate::protocol::balance::Balance;
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{
-    BlockKey, CallKind, Event, Finish, Hosted, Keyed, Open, Opened, Piece, Sink, Start,
+    BlockKey, CallKind, Event, Finish, Hosted, Inside, Keyed, Open, Opened, Piece, Sink, Start,
 };
-use crate::protocol::pattern::is_same;
+use crate::protocol::pattern::Told;
 use crate::protocol::take;
 use crate::protocol::text::Text;
 use crate::protocol::{in_stream, says_error, truncated};
@@ -83,6 +83,8 @@ pub struct Reader {
     unsettled: Option<BlockKey>,
     counts: Counts,
     finish: Option<Finish<'static>>,
+    /// Where the slot of the last delta is.
+    last: usize,
     /// The end was told; what a server sends after it, or its closing, tells nothing more.
     ended: bool,
 }
@@ -93,21 +95,22 @@ impl Reader {
         Reader::default()
     }
 
-    /// Reads one event.
+    /// Reads one event. Answers the text it passed on, if that is all the event said.
     ///
     /// # Errors
     /// The upstream reports an error, or the event is nonsense.
-    pub fn read(&mut self, event: sse::Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+    pub fn read<'e>(
+        &mut self,
+        event: sse::Event<'e>,
+        out: &mut Sink<'_>,
+    ) -> Result<Option<Told<'e>>, Error> {
         if self.ended {
-            return Ok(());
+            return Ok(None);
         }
         let data = std::str::from_utf8(event.data).map_err(|_| nonsense("is not UTF-8"))?;
-        if let Some((index, form, text)) = common_delta(data) {
-            return self.delta(index, form, text, out);
-        }
         let data = data.trim();
         if data.is_empty() || data == "[DONE]" {
-            return Ok(());
+            return Ok(None);
         }
         let mut frame =
             Object::parse(data.as_bytes()).map_err(|fault| fault.blame(Blame::Upstream))?;
@@ -123,31 +126,41 @@ impl Reader {
             "message_start" => {
                 let message = take::raw(&mut frame, "message");
                 let message = message.and_then(|raw| raw.as_object().ok());
-                self.message_start(message, out)
+                self.message_start(message, out)?;
             }
             "content_block_start" => {
                 let block =
                     take::raw(&mut frame, "content_block").and_then(|raw| raw.as_object().ok());
                 match block {
-                    Some(block) => self.block_start(index_of(&frame), block, out),
-                    None => Err(nonsense("begins a block without one")),
+                    Some(block) => self.block_start(index_of(&frame), block, out)?,
+                    None => return Err(nonsense("begins a block without one")),
                 }
             }
             "content_block_delta" => {
                 let delta = take::raw(&mut frame, "delta").and_then(|raw| raw.as_object().ok());
-                match delta {
-                    Some(delta) => self.any_delta(index_of(&frame), &delta, out),
-                    None => Ok(()),
+                if let Some(delta) = delta {
+                    return self.any_delta(index_of(&frame), &delta, out);
                 }
             }
-            "content_block_stop" => match self.find(index_of(&frame)) {
-                Some(at) => self.block_stop(at, out),
-                None => Ok(()),
-            },
-            "message_delta" => self.message_delta(frame, out),
-            "message_stop" => self.end(out),
-            "error" => Err(in_stream(Raw::parse(data).unwrap_or(Raw::NULL))),
-            _ => Ok(()), // ping, and what is not known yet
+            "content_block_stop" => {
+                if let Some(at) = self.find(index_of(&frame)) {
+                    self.block_stop(at, out)?;
+                }
+            }
+            "message_delta" => self.message_delta(frame, out)?,
+            "message_stop" => self.end(out)?,
+            "error" => return Err(in_stream(Raw::parse(data).unwrap_or(Raw::NULL))),
+            _ => {} // ping, and what is not known yet
+        }
+        Ok(None)
+    }
+
+    /// The next event said this, and else the same as the one before.
+    pub fn more(&mut self, text: &Text<'_>) {
+        if let Some(slot) = self.open.get_mut(self.last)
+            && let SlotKind::Call { balance, .. } = &mut slot.kind
+        {
+            balance.push(text.as_escaped());
         }
     }
 
@@ -268,13 +281,14 @@ impl Reader {
         match kind.as_ref() {
             "text" => {
                 self.slot(index, SlotKind::Text { opened: false })?;
-                self.delta(index, Form::Text, text("text"), out)
+                self.delta(index, Form::Text, text("text"), out).map(drop)
             }
             "thinking" => {
                 let signature = text("signature").into_owned();
                 let key = self.slot(index, SlotKind::Thinking { signature })?;
                 emit(key, Event::Open(Open::Reasoning), out)?;
                 self.delta(index, Form::Thinking, text("thinking"), out)
+                    .map(drop)
             }
             "redacted_thinking" => {
                 let key = self.slot(
@@ -336,30 +350,29 @@ impl Reader {
         }
     }
 
-    /// A delta of any kind, read member by member.
-    fn any_delta(
+    /// A delta of any kind. Answers the text it passed on.
+    fn any_delta<'e>(
         &mut self,
         index: u64,
-        delta: &Object<'_>,
+        delta: &Object<'e>,
         out: &mut Sink<'_>,
-    ) -> Result<(), Error> {
-        let text = |key: &str| text_at(delta, key).unwrap_or_default();
+    ) -> Result<Option<Told<'e>>, Error> {
         let kind = delta.get("type").and_then(Raw::as_str).unwrap_or_default();
-        match kind.as_ref() {
-            "text_delta" => self.delta(index, Form::Text, text("text"), out),
-            "thinking_delta" => self.delta(index, Form::Thinking, text("thinking"), out),
-            "input_json_delta" => self.delta(index, Form::Input, text("partial_json"), out),
+        let (form, key) = match kind.as_ref() {
+            "text_delta" => (Form::Text, "text"),
+            "thinking_delta" => (Form::Thinking, "thinking"),
+            "input_json_delta" => (Form::Input, "partial_json"),
             "signature_delta" => {
                 let at = self.place(index, Form::Thinking, out)?;
                 if let SlotKind::Thinking { signature } = &mut self.open[at].kind {
-                    *signature = text("signature").into_owned();
+                    *signature = text_at(delta, "signature").unwrap_or_default().into_owned();
                 }
-                Ok(())
+                return Ok(None);
             }
             "citations_delta" => {
                 let found = delta.get("citation").and_then(citation);
                 let Some(annotation) = found else {
-                    return Ok(());
+                    return Ok(None);
                 };
                 let at = self.place(index, Form::Text, out)?;
                 let slot = &mut self.open[at];
@@ -367,28 +380,41 @@ impl Reader {
                     open_text(slot.key, opened, out)?;
                     emit(slot.key, Event::Annotation(annotation), out)?;
                 }
-                Ok(())
+                return Ok(None);
             }
-            _ => Ok(()),
-        }
+            _ => return Ok(None),
+        };
+        let text = text_at(delta, key).unwrap_or_default();
+        let passed = self.delta(index, form, text, out)?;
+        Ok(passed
+            .zip(delta.get(key))
+            .map(|((block, inside), text)| Told {
+                block,
+                inside,
+                text,
+                number: None,
+                padding: None,
+            }))
     }
 
+    /// Answers the block in which the text was passed on.
     fn delta(
         &mut self,
         index: u64,
         form: Form,
         text: Text<'_>,
         out: &mut Sink<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<(BlockKey, Inside)>, Error> {
         if text.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let at = match self.find(index) {
             Some(at) if self.open[at].kind.takes(form) => at,
             // White space after the end of a call is nothing.
-            None if form == Form::Input && text.is_blank() => return Ok(()),
+            None if form == Form::Input && text.is_blank() => return Ok(None),
             _ => self.place(index, form, out)?,
         };
+        self.last = at;
         let Slot { key, kind, .. } = &mut self.open[at];
         let piece = match kind {
             SlotKind::Text { opened } => {
@@ -405,11 +431,13 @@ impl Reader {
                 if input.as_escaped().len() < INPUT_BYTES_MAX {
                     input.push(&text);
                 }
-                return Ok(());
+                return Ok(None);
             }
-            SlotKind::Ignored { .. } => return Ok(()),
+            SlotKind::Ignored { .. } => return Ok(None),
         };
-        emit(*key, Event::Delta(piece), out)
+        let passed = (*key, piece.inside());
+        emit(*key, Event::Delta(piece), out)?;
+        Ok(Some(passed))
     }
 
     /// The slot for that kind of delta; where the upstream forgot to begin a block, or began one of another kind (SGLang puts
@@ -512,63 +540,4 @@ fn nonsense(what: &str) -> Error {
         Kind::BadReply,
         format!("an event of the upstream's stream {what}"),
     )
-}
-
-/// The delta that makes up nearly all of a stream, in the spelling Anthropic gives it, found without parsing the frame as an
-/// object (which allocates). None: it is something else, or spelt otherwise.
-fn common_delta(data: &str) -> Option<(u64, Form, Text<'_>)> {
-    let rest = after(data, r#"{"type":"content_block_delta","index":"#)?;
-    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    let (index, rest) = rest.split_at(digits);
-    let rest = after(rest, r#","delta":{"type":""#)?;
-    if index.is_empty() || index.len() > 4 {
-        return None;
-    }
-    let (form, rest) = if let Some(rest) = after(rest, r#"text_delta","text":"#) {
-        (Form::Text, rest)
-    } else if let Some(rest) = after(rest, r#"input_json_delta","partial_json":"#) {
-        (Form::Input, rest)
-    } else {
-        let rest = after(rest, r#"thinking_delta","thinking":"#)?;
-        (Form::Thinking, rest)
-    };
-    // Anthropic pads frames with blanks before the last brace.
-    let inner = rest
-        .trim_end()
-        .strip_suffix('}')?
-        .trim_end()
-        .strip_suffix('}')?;
-    let text = Text::of(Raw::parse(inner).ok()?)?;
-    Some((index.parse().ok()?, form, text))
-}
-
-/// What follows `front`.
-fn after<'d>(text: &'d str, front: &str) -> Option<&'d str> {
-    let found = text.as_bytes().get(..front.len())?;
-    is_same(found, front.as_bytes()).then(|| &text[front.len()..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_common_delta_is_found_only_in_its_own_spelling() {
-        let found = |data: &str| {
-            common_delta(data).map(|(index, _, text)| (index, text.decode().into_owned()))
-        };
-        let frame = r#"{"type":"content_block_delta","index":2,"delta":{"type":"text_delta","text":"a\"}"}      }"#;
-        assert_eq!(found(frame), Some((2, "a\"}".to_owned())));
-        for other in [
-            r#"{"type":"content_block_delta","index":2,"delta":{"type":"text_delta","text":"a","type":"x"}}"#,
-            r#"{"type":"content_block_delta","index":2,"delta":{"type":"text_delta","text":7}}"#,
-            r#"{"type":"content_block_delta","index":-1,"delta":{"type":"text_delta","text":"a"}}"#,
-            r#"{"type":"content_block_delta","index":1,"x":0,"delta":{"type":"text_delta","text":"a"}}"#,
-            r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"a\q"}}"#,
-            r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"a"}"#,
-            r#"{"type":"content_block_delta","index":1,"delta":{"type":"signature_delta","signature":"a"}}"#,
-        ] {
-            assert_eq!(found(other), None, "{other}");
-        }
-    }
 }

@@ -19,6 +19,9 @@ pub struct Writer {
     /// The number of the block that is open, or of the next one.
     index: u64,
     block: Block,
+    /// Everything of the block's last delta before its text, and what kind it was.
+    head: Vec<u8>,
+    head_of: Option<Delta>,
     calls: bool,
     refused: bool,
     usage: Option<Usage>,
@@ -29,6 +32,30 @@ pub struct Writer {
     /// How much of them was written.
     sent: usize,
 }
+
+/// The kinds of deltas.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Delta {
+    Text,
+    Thinking,
+    Arguments,
+    Signature,
+}
+
+impl Delta {
+    /// The rest of its type, and the name of its text.
+    fn opening(self) -> &'static [u8] {
+        match self {
+            Delta::Text => br#"text_delta","text":""#,
+            Delta::Thinking => br#"thinking_delta","thinking":""#,
+            Delta::Arguments => br#"input_json_delta","partial_json":""#,
+            Delta::Signature => br#"signature_delta","signature":""#,
+        }
+    }
+}
+
+/// What follows the text of a delta.
+const DELTA_END: &[u8] = b"\"}}\n\n";
 
 /// The block the grammar has open.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +77,8 @@ impl Writer {
             id: made.id("msg_", 0),
             index: 0,
             block: Block::None,
+            head: Vec::new(),
+            head_of: None,
             calls: false,
             refused: false,
             usage: None,
@@ -168,24 +197,14 @@ impl Writer {
                         m.str("type", "text").str("text", "");
                     });
                 }
-                delta(
-                    out,
-                    self.index,
-                    r#"text_delta","text":""#,
-                    text.as_escaped(),
-                );
+                self.delta(out, Delta::Text, text.as_escaped());
             }
             Piece::Reasoning(text) => {
                 if text.is_empty() {
                     return Ok(());
                 }
                 self.think(out);
-                delta(
-                    out,
-                    self.index,
-                    r#"thinking_delta","thinking":""#,
-                    text.as_escaped(),
-                );
+                self.delta(out, Delta::Thinking, text.as_escaped());
             }
             Piece::Proof(proof) => self.proof(proof, out),
             Piece::Arguments(text) => {
@@ -201,17 +220,33 @@ impl Writer {
                 // A call without arguments has no delta: `{}` waits for what would make it more.
                 let waits = so_far == "{}" && self.sent == 0;
                 if !waits && self.sent < so_far.len() {
-                    delta(
-                        out,
-                        self.index,
-                        r#"input_json_delta","partial_json":""#,
-                        &so_far[self.sent..],
-                    );
-                    self.sent = so_far.len();
+                    let arguments = std::mem::take(&mut self.arguments);
+                    let news = &arguments.as_escaped()[self.sent..];
+                    self.delta(out, Delta::Arguments, news);
+                    self.sent = arguments.as_escaped().len();
+                    self.arguments = arguments;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The event that makes up nearly all of a stream, pasted together.
+    fn delta(&mut self, out: &mut Vec<u8>, kind: Delta, escaped: &str) {
+        if self.head_of != Some(kind) {
+            self.head_of = Some(kind);
+            self.head.clear();
+            self.head.extend_from_slice(
+                b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":",
+            );
+            write_number(&mut self.head, self.index);
+            self.head.extend_from_slice(b",\"delta\":{\"type\":\"");
+            self.head.extend_from_slice(kind.opening());
+        }
+        out.reserve(self.head.len() + escaped.len() + DELTA_END.len());
+        for part in [&self.head, escaped.as_bytes(), DELTA_END] {
+            out.extend_from_slice(part);
+        }
     }
 
     /// Begins the block of thoughts, if it has not begun.
@@ -241,12 +276,7 @@ impl Writer {
 
     fn sign(&mut self, signature: &Text<'_>, out: &mut Vec<u8>) {
         self.block = Block::Thinking { signed: true };
-        delta(
-            out,
-            self.index,
-            r#"signature_delta","signature":""#,
-            signature.as_escaped(),
-        );
+        self.delta(out, Delta::Signature, signature.as_escaped());
     }
 
     fn close(&mut self, whole: bool, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -270,6 +300,7 @@ impl Writer {
             m.number("index", self.index);
         });
         self.index += 1;
+        self.head_of = None;
         Ok(())
     }
 
@@ -298,17 +329,4 @@ fn frame(out: &mut Vec<u8>, kind: &str, fill: impl FnOnce(&mut Members<'_>)) {
         fill(m);
     });
     out.extend_from_slice(b"\n\n");
-}
-
-/// The event that makes up nearly all of a stream, pasted together. `head`: its type and the name of its text.
-fn delta(out: &mut Vec<u8>, index: u64, head: &str, escaped: &str) {
-    out.reserve(escaped.len() + 160);
-    out.extend_from_slice(
-        b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":",
-    );
-    write_number(out, index);
-    out.extend_from_slice(b",\"delta\":{\"type\":\"");
-    out.extend_from_slice(head.as_bytes());
-    out.extend_from_slice(escaped.as_bytes());
-    out.extend_from_slice(b"\"}}\n\n");
 }

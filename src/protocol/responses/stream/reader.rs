@@ -8,21 +8,20 @@ mod units;
 use crate::error::{Error, Fault, Kind};
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{Event, Finish, Keyed, Reason, Sink, Start, Usage};
-use crate::protocol::pattern::Pattern;
+use crate::protocol::pattern::Told;
 use crate::protocol::text::Text;
 use crate::protocol::{in_stream, is_error, says_error, truncated};
 use crate::wire::json::{self, Object, Raw, Walk};
 use crate::wire::sse;
-use items::{Items, Part, Slot};
+use items::{Items, Part, Place, Slot};
 
 /// Reads one answer's stream.
 pub struct Reader {
     started: bool,
     finished: bool,
     items: Items,
-    /// Of text deltas, and the place of the last one.
-    common: Pattern,
-    place: (usize, u64),
+    /// Where the last delta was added.
+    place: Place,
 }
 
 /// The members of an event that matter.
@@ -42,6 +41,7 @@ struct Said<'a> {
     summary_index: Option<Raw<'a>>,
     delta: Option<Raw<'a>>,
     sequence: Option<Raw<'a>>,
+    padding: Option<Raw<'a>>,
     logprobs: Option<Raw<'a>>,
     text: Option<Raw<'a>>,
     refusal: Option<Raw<'a>>,
@@ -67,6 +67,7 @@ impl<'a> Said<'a> {
             summary_index: None,
             delta: None,
             sequence: None,
+            padding: None,
             logprobs: None,
             text: None,
             refusal: None,
@@ -88,6 +89,7 @@ impl<'a> Said<'a> {
                 "summary_index" => &mut said.summary_index,
                 "delta" => &mut said.delta,
                 "sequence_number" => &mut said.sequence,
+                "obfuscation" => &mut said.padding,
                 "logprobs" => &mut said.logprobs,
                 "text" => &mut said.text,
                 "refusal" => &mut said.refusal,
@@ -114,30 +116,22 @@ impl Reader {
             started: false,
             finished: false,
             items: Items::default(),
-            common: Pattern::default(),
-            place: (0, 0),
+            place: Place::default(),
         }
     }
 
-    /// Reads one event of the stream.
+    /// Reads one event of the stream. Answers the text it passed on, if that is all the event said.
     ///
     /// # Errors
     /// It is no event of this protocol, the upstream reports an error in it, or that of `out`.
-    pub fn read(&mut self, event: sse::Event<'_>, out: &mut Sink<'_>) -> Result<(), Error> {
+    pub fn read<'e>(
+        &mut self,
+        event: sse::Event<'e>,
+        out: &mut Sink<'_>,
+    ) -> Result<Option<Told<'e>>, Error> {
         if self.finished || event.data.is_empty() || event.data == b"[DONE]" {
-            return Ok(());
+            return Ok(None);
         }
-        if let Some(text) = self.common.text(event.data) {
-            let (at, number) = self.place;
-            return match text.is_empty() {
-                true => Ok(()),
-                false => {
-                    let slot = Slot::Said(Part::Text(number));
-                    self.items.delta(at, slot, text, None, out)
-                }
-            };
-        }
-        self.common.forget();
         let said = Said::of(event.data).map_err(|fault| {
             let message = format!(
                 "an event of the upstream's stream is broken: {}",
@@ -155,18 +149,25 @@ impl Reader {
             return Err(flat_error(&said));
         }
         let Some(kind) = kind.strip_prefix("response.") else {
-            return Ok(()); // keepalive and what is not known
+            return Ok(None); // keepalive and what is not known
         };
         match kind {
-            "created" | "in_progress" | "queued" => self.start(object(said.response).as_ref(), out),
+            "created" | "in_progress" | "queued" => {
+                self.start(object(said.response).as_ref(), out)?;
+            }
             "completed" | "incomplete" | "failed" | "cancelled" => {
-                match object(said.response).or_else(|| object(Some(said.whole))) {
-                    Some(response) => self.response(&response, out),
-                    None => Ok(()),
+                if let Some(response) = object(said.response).or_else(|| object(Some(said.whole))) {
+                    self.response(&response, out)?;
                 }
             }
-            _ => self.part_event(kind, &said, event.data, out),
+            _ => return self.part_event(kind, &said, out),
         }
+        Ok(None)
+    }
+
+    /// The next event said this, and else the same as the one before.
+    pub fn more(&mut self, text: &Text<'_>) {
+        self.items.more(self.place, text);
     }
 
     /// The stream has ended.
@@ -206,13 +207,13 @@ impl Reader {
         )
     }
 
-    fn part_event(
+    /// Answers the text it passed on, if that is all it said.
+    fn part_event<'e>(
         &mut self,
         kind: &str,
-        said: &Said<'_>,
-        whole: &[u8],
+        said: &Said<'e>,
         out: &mut Sink<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Told<'e>>, Error> {
         let number = |raw: Option<Raw<'_>>| raw.and_then(Raw::as_u64).unwrap_or(0);
         let part = match kind {
             "output_text.delta" | "output_text.done" | "output_text.annotation.added" => {
@@ -221,7 +222,7 @@ impl Reader {
             "refusal.delta" | "refusal.done" => {
                 Slot::Said(Part::Refusal(number(said.content_index)))
             }
-            "content_part.done" => return self.content_part(said, out),
+            "content_part.done" => return self.content_part(said, out).map(|()| None),
             "reasoning_summary_text.delta"
             | "reasoning_summary_text.done"
             | "reasoning_summary_part.done" => {
@@ -234,39 +235,49 @@ impl Reader {
             "custom_tool_call_input.delta" | "custom_tool_call_input.done" => Slot::Call,
             "output_item.added" | "output_item.done" => {
                 let Some(item) = object(said.item) else {
-                    return Ok(());
+                    return Ok(None);
                 };
                 self.start(None, out)?;
                 let index = said.output_index.and_then(Raw::as_u64);
-                return if kind == "output_item.added" {
+                let noted = if kind == "output_item.added" {
                     self.items.added(&item, index, out)
                 } else {
                     self.items.done(&item, index, out)
                 };
+                return noted.map(|()| None);
             }
-            _ => return Ok(()),
+            _ => return Ok(None),
         };
         self.start(None, out)?;
         let (id, index) = said.place();
         let items = &mut self.items;
         let at = items.find(id.as_ref(), index, part.kind())?;
         if kind == "output_text.annotation.added" {
-            return match said.annotation {
-                Some(annotation) => items.annotation(at, part, annotation, out),
-                None => Ok(()),
-            };
+            if let Some(annotation) = said.annotation {
+                items.annotation(at, part, annotation, out)?;
+            }
+            return Ok(None);
         }
         if kind.ends_with(".delta") {
             let delta = said.delta.and_then(Text::of);
             let Some(delta) = delta.filter(|delta| !delta.is_empty()) else {
-                return Ok(());
+                return Ok(None);
             };
             let odds = said.logprobs.and_then(logprobs);
-            if let (Slot::Said(Part::Text(number)), None, Some(text)) = (part, odds, said.delta) {
-                self.common.learn(whole, said.sequence, text);
-                self.place = (at, number);
-            }
-            return items.delta(at, part, delta, odds, out);
+            let place = items.delta(at, part, delta, odds, out)?;
+            return Ok(match (place, odds, said.delta) {
+                (Some(place), None, Some(text)) => {
+                    self.place = place;
+                    Some(Told {
+                        block: place.key,
+                        inside: part.inside(),
+                        text,
+                        number: said.sequence,
+                        padding: said.padding,
+                    })
+                }
+                _ => None,
+            });
         }
         let snapshot = match kind {
             "refusal.done" => said.refusal.and_then(Text::of),
@@ -275,10 +286,10 @@ impl Reader {
             "reasoning_summary_part.done" => inner_text(said.part),
             _ => said.text.and_then(Text::of),
         };
-        match snapshot {
-            Some(snapshot) => items.snapshot(at, part, snapshot, out),
-            None => Ok(()),
+        if let Some(snapshot) = snapshot {
+            items.snapshot(at, part, snapshot, out)?;
         }
+        Ok(None)
     }
 
     fn content_part(&mut self, said: &Said<'_>, out: &mut Sink<'_>) -> Result<(), Error> {

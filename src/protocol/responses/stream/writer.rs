@@ -256,22 +256,13 @@ impl Writer {
                     return;
                 };
                 part.text.push_str(text.as_escaped());
-                let name = "response.output_text.delta";
                 let odds = logprobs.filter(|odds| part.odds(odds.text()));
-                match odds {
-                    None => delta(
-                        out,
-                        &mut self.sequence,
-                        name,
-                        route,
-                        text,
-                        b",\"logprobs\":[]",
-                    ),
-                    Some(odds) => {
-                        let tail = format!(",\"logprobs\":{}", one_line(odds.text()));
-                        delta(out, &mut self.sequence, name, route, text, tail.as_bytes());
-                    }
-                }
+                let odds =
+                    odds.map(|odds| format!("\",\"logprobs\":{}}}\n\n", one_line(odds.text())));
+                let tail = odds
+                    .as_ref()
+                    .map_or(frame::TEXT_TAIL, |odds| odds.as_bytes());
+                delta(out, &mut self.sequence, frame::TEXT, route, text, tail);
             }
             Piece::Refusal(text) => {
                 self.announce_part(out);
@@ -279,8 +270,14 @@ impl Writer {
                     return;
                 };
                 part.text.push_str(text.as_escaped());
-                let name = "response.refusal.delta";
-                delta(out, &mut self.sequence, name, route, text, b"");
+                delta(
+                    out,
+                    &mut self.sequence,
+                    frame::REFUSAL,
+                    route,
+                    text,
+                    frame::TAIL,
+                );
             }
             Piece::Reasoning(said) => {
                 self.announce_reasoning(out);
@@ -292,8 +289,14 @@ impl Writer {
                     summary_part(out, &mut self.sequence, name, route, "");
                 }
                 text.push_str(said.as_escaped());
-                let name = "response.reasoning_summary_text.delta";
-                delta(out, &mut self.sequence, name, route, said, b"");
+                delta(
+                    out,
+                    &mut self.sequence,
+                    frame::SUMMARY,
+                    route,
+                    said,
+                    frame::TAIL,
+                );
             }
             Piece::Proof(found) => {
                 let Some(found) = output::encrypted(found) else {
@@ -315,8 +318,8 @@ impl Writer {
                     return;
                 };
                 arguments.push_str(text.as_escaped());
-                if let Some(name) = delta_name(head.kind) {
-                    delta(out, &mut self.sequence, name, route, text, b"");
+                if let Some(kind) = delta_kind(head.kind) {
+                    delta(out, &mut self.sequence, kind, route, text, frame::TAIL);
                 }
             }
         }
@@ -495,10 +498,11 @@ impl Writer {
     }
 }
 
-fn delta_name(kind: CallKind) -> Option<&'static str> {
+/// What a call's deltas begin with. None: it can only be shown whole.
+fn delta_kind(kind: CallKind) -> Option<&'static str> {
     match kind {
-        CallKind::Function => Some("response.function_call_arguments.delta"),
-        CallKind::Custom => Some("response.custom_tool_call_input.delta"),
+        CallKind::Function => Some(frame::ARGUMENTS),
+        CallKind::Custom => Some(frame::INPUT),
         CallKind::Builtin(_) => None,
     }
 }

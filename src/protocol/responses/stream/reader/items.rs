@@ -4,7 +4,7 @@ use super::emit;
 use super::units::{after_units, units};
 use crate::error::{Error, Kind};
 use crate::protocol::neutral::{
-    BlockKey, CallKind, Event, Hosted, Open, Opened, Owner, Piece, Proof, Sink,
+    BlockKey, CallKind, Event, Hosted, Inside, Open, Opened, Owner, Piece, Proof, Sink,
 };
 use crate::protocol::responses::output::citation;
 use crate::protocol::text::Text;
@@ -38,6 +38,16 @@ pub enum Slot {
 }
 
 impl Slot {
+    /// The kind of block it becomes.
+    pub fn inside(self) -> Inside {
+        match self {
+            Slot::Said(Part::Refusal(_)) => Inside::Refusal,
+            Slot::Said(_) => Inside::Text,
+            Slot::Thought(_) => Inside::Reasoning,
+            Slot::Call => Inside::Call,
+        }
+    }
+
     /// The kind of item it can only be in.
     pub fn kind(self) -> ItemKind {
         match self {
@@ -46,6 +56,15 @@ impl Slot {
             Slot::Call => ItemKind::Call,
         }
     }
+}
+
+/// Where a text was added.
+#[derive(Clone, Copy, Default)]
+pub struct Place {
+    /// The block as it is known outside.
+    pub key: BlockKey,
+    item: usize,
+    block: usize,
 }
 
 /// The kinds of items that become blocks.
@@ -70,6 +89,24 @@ struct Block {
     annotations: usize,
     opened: bool,
     closed: bool,
+}
+
+impl Block {
+    /// Passes a piece on; it is the block `found` of the item `at`.
+    fn pass(
+        &mut self,
+        piece: Piece<'_>,
+        at: usize,
+        found: usize,
+        out: &mut Sink<'_>,
+    ) -> Result<Option<Place>, Error> {
+        emit(self.key, Event::Delta(piece), out)?;
+        Ok(Some(Place {
+            key: self.key,
+            item: at,
+            block: found,
+        }))
+    }
 }
 
 struct Item {
@@ -193,7 +230,7 @@ impl Items {
         Ok((item, found))
     }
 
-    /// More of a part.
+    /// More of a part. Answers where, if it was passed on.
     pub fn delta(
         &mut self,
         at: usize,
@@ -201,13 +238,13 @@ impl Items {
         text: Text<'_>,
         odds: Option<Raw<'_>>,
         out: &mut Sink<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Place>, Error> {
         match slot {
             Slot::Said(part) => {
                 let (item, found) = self.block(at, Some(part))?;
                 let block = &mut item.blocks[found];
                 if block.closed {
-                    return Ok(());
+                    return Ok(None);
                 }
                 let refusal = matches!(part, Part::Refusal(_));
                 if !block.opened {
@@ -224,7 +261,7 @@ impl Items {
                         logprobs: odds,
                     }
                 };
-                emit(block.key, Event::Delta(piece), out)
+                block.pass(piece, at, found, out)
             }
             Slot::Thought(part) => self.thought(at, part, text, out),
             Slot::Call => {
@@ -232,12 +269,17 @@ impl Items {
                 let block = &mut item.blocks[found];
                 // Without its name it cannot be opened: the snapshot of the item will bring all of it.
                 if !block.opened || block.closed {
-                    return Ok(());
+                    return Ok(None);
                 }
                 block.sent += units(text.as_escaped());
-                emit(block.key, Event::Delta(Piece::Arguments(text)), out)
+                block.pass(Piece::Arguments(text), at, found, out)
             }
         }
+    }
+
+    /// More was passed on in that place.
+    pub fn more(&mut self, place: Place, text: &Text<'_>) {
+        self.list[place.item].blocks[place.block].sent += units(text.as_escaped());
     }
 
     fn thought(
@@ -246,23 +288,23 @@ impl Items {
         part: Part,
         text: Text<'_>,
         out: &mut Sink<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Place>, Error> {
         let last = self.list[at].last;
         let summary = |part: Part| matches!(part, Part::Summary(_));
         // A server that sends both a summary and the thoughts is heard in what it began with.
         if self.list[at].done || last.is_some_and(|last| summary(last) != summary(part)) {
-            return Ok(());
+            return Ok(None);
         }
         self.open_thought(at, out)?;
         let (item, found) = self.block(at, Some(part))?;
-        let key = item.blocks[found].key;
-        item.blocks[found].sent += units(text.as_escaped());
         item.last = Some(part);
+        let block = &mut item.blocks[found];
         if last.is_some_and(|last| last != part) {
             let between = Piece::Reasoning(Text::escaped("\\n\\n"));
-            emit(key, Event::Delta(between), out)?;
+            emit(block.key, Event::Delta(between), out)?;
         }
-        emit(key, Event::Delta(Piece::Reasoning(text)), out)
+        block.sent += units(text.as_escaped());
+        block.pass(Piece::Reasoning(text), at, found, out)
     }
 
     fn open_thought(&mut self, at: usize, out: &mut Sink<'_>) -> Result<BlockKey, Error> {
@@ -296,7 +338,7 @@ impl Items {
         if rest.is_empty() {
             return Ok(());
         }
-        self.delta(at, slot, rest, None, out)
+        self.delta(at, slot, rest, None, out).map(drop)
     }
 
     /// A citation in a part.
@@ -363,7 +405,9 @@ impl Items {
             let blocks = &self.list[at].blocks;
             let fresh = !blocks.iter().any(|block| block.part == Some(which));
             match logprobs.filter(|_| fresh && !text.is_empty()) {
-                Some(odds) => self.delta(at, slot, text, Some(odds), out)?,
+                Some(odds) => {
+                    self.delta(at, slot, text, Some(odds), out)?;
+                }
                 None => self.snapshot(at, slot, text, out)?,
             }
         }

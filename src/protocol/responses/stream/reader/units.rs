@@ -1,10 +1,12 @@
 //! How much of a text was sent, and what of a snapshot of it is left, in the one measure that does not depend on how it was
 //! escaped and cut.
 
+use crate::protocol::text::is_simple;
+
 /// UTF-16 units of an escaped text. Two texts that mean the same have the same, however they are escaped; and the units of
 /// pieces add up, even where a pair of surrogates was cut.
 pub(super) fn units(escaped: &str) -> usize {
-    if escaped.is_ascii() && !escaped.contains('\\') {
+    if is_simple(escaped) {
         return escaped.len();
     }
     let mut count = 0;
@@ -21,7 +23,7 @@ pub(super) fn after_units(escaped: &str, sent: usize) -> usize {
     if left == 0 {
         return 0;
     }
-    if escaped.is_ascii() && !escaped.contains('\\') {
+    if is_simple(escaped) {
         return sent.min(escaped.len());
     }
     walk(escaped, |width| {

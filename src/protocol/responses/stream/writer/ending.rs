@@ -1,8 +1,8 @@
 //! How a block ends: the sums of its deltas, the item it was, kept for the last event. What was cut inside is told by nothing
 //! but its place in that event.
 
-use super::frame::{delta, head, route, sum, summary_part};
-use super::{Block, Writer, delta_name};
+use super::frame::{self, delta, head, route, sum, summary_part};
+use super::{Block, Writer, delta_kind};
 use crate::protocol::neutral::{CallKind, Hosted, Opened};
 use crate::protocol::render::Members;
 use crate::protocol::responses::output::{self, Part};
@@ -110,15 +110,9 @@ impl Writer {
         if arguments.is_empty() && call.kind != CallKind::Custom {
             // A call without arguments is one with none of them, in JSON.
             arguments.push_str("{}");
-            if let Some(name) = delta_name(call.kind) {
-                delta(
-                    out,
-                    &mut self.sequence,
-                    name,
-                    route,
-                    &Text::constant("{}"),
-                    b"",
-                );
+            if let Some(kind) = delta_kind(call.kind) {
+                let none = Text::constant("{}");
+                delta(out, &mut self.sequence, kind, route, &none, frame::TAIL);
             }
         }
         let (name, key) = match call.kind {
