@@ -293,8 +293,9 @@ impl Forward<'_> {
         }
         trace.warnings.merge(translator.warnings().clone());
         // Before the client hears of the end: its next request may refer to it.
-        let kept = translator.kept().map(|(id, items)| state::Answered {
-            id: id.to_owned(),
+        let kept = keeping.is_some().then(|| translator.kept()).flatten();
+        let kept = kept.map(|(id, items)| state::Answered {
+            id: id.into(),
             items: state::split(items),
         });
         self.keep(keeping.take(), kept);
@@ -339,8 +340,8 @@ impl Forward<'_> {
                         &mut told,
                         Vec::new(),
                     );
-                    let kept = whole.ok().and_then(|whole| state::answered(&whole));
-                    self.keep(answering.keeping, kept);
+                    let whole = whole.unwrap_or_default();
+                    self.keep(answering.keeping, state::answered(&whole));
                 }
                 self.answer_stream(exchange, trace, &events).await
             }
