@@ -378,16 +378,11 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         trace: &mut Trace,
         sending: &Sending,
-        answering: Answering,
+        answering: &mut Answering,
         mut body: Body,
     ) -> Result<(Vec<u8>, Option<Usage>), Refusal> {
-        let Answering {
-            cx,
-            made,
-            to,
-            keeping,
-        } = answering;
-        let mut collector = Collector::new(to, self.protocol, cx, made);
+        let (cx, made) = (answering.cx.clone(), answering.made.clone());
+        let mut collector = Collector::new(answering.to, self.protocol, cx, made);
         let mut share = Share::default();
         let idle = body.idle();
         while !collector.is_finished() {
@@ -428,8 +423,8 @@ impl Forward<'_> {
         let converted = collector.finish(&mut warnings)?;
         trace.warnings.merge(warnings);
         let_end(body);
-        if keeping.is_some() {
-            self.keep(keeping, state::answered(&converted));
+        if answering.keeping.is_some() {
+            self.keep(answering.keeping.take(), state::answered(&converted));
         }
         Ok((converted, usage))
     }
