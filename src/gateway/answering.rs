@@ -296,8 +296,9 @@ impl Forward<'_> {
         }
         trace.warnings.merge(translator.warnings().clone());
         // Before the client hears of the end: its next request may refer to it.
-        let kept = translator.kept().map(|(id, items)| state::Answered {
-            id: id.to_owned(),
+        let kept = keeping.is_some().then(|| translator.kept()).flatten();
+        let kept = kept.map(|(id, items)| state::Answered {
+            id: id.into(),
             items: state::split(items),
         });
         self.keep(keeping.take(), kept);
@@ -343,8 +344,8 @@ impl Forward<'_> {
                         &mut told,
                         Vec::new(),
                     );
-                    let kept = whole.ok().and_then(|whole| state::answered(&whole));
-                    self.keep(answering.keeping, kept);
+                    let whole = whole.unwrap_or_default();
+                    self.keep(answering.keeping, state::answered(&whole));
                 }
                 self.answer_stream(exchange, trace, &events).await
             }
@@ -381,16 +382,11 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         trace: &mut Trace,
         sending: &Sending,
-        answering: Answering,
+        answering: &mut Answering,
         mut body: Body,
     ) -> Result<(Vec<u8>, Option<Usage>), Refusal> {
-        let Answering {
-            cx,
-            made,
-            to,
-            keeping,
-        } = answering;
-        let mut collector = Collector::new(to, self.protocol, cx, made);
+        let (cx, made) = (answering.cx.clone(), answering.made.clone());
+        let mut collector = Collector::new(answering.to, self.protocol, cx, made);
         let mut share = Share::default();
         let idle = body.idle();
         while !collector.is_finished() {
@@ -431,8 +427,8 @@ impl Forward<'_> {
         let converted = collector.finish(&mut warnings)?;
         trace.warnings.merge(warnings);
         let_end(body);
-        if keeping.is_some() {
-            self.keep(keeping, state::answered(&converted));
+        if answering.keeping.is_some() {
+            self.keep(answering.keeping.take(), state::answered(&converted));
         }
         Ok((converted, usage))
     }

@@ -7,7 +7,7 @@
 use super::Refusal;
 use super::answering::{Answering, KEEP_ALIVE, Streaming};
 use super::forward::{ERROR_BYTES_MAX, Forward, head_of, send};
-use super::headers::{is_event_stream, write_answer_fields, write_request_fields};
+use super::headers::{is_event_stream, retry_after_s, write_answer_fields, write_request_fields};
 use super::metrics::Gauge;
 use super::outbound::{Outbound, Voice};
 use super::recall::Keeping;
@@ -20,6 +20,7 @@ use crate::net::buffer::Buffer;
 use crate::net::client::Answer;
 use crate::net::exchange::Exchange;
 use crate::net::tls;
+use crate::net::{First, race};
 use crate::protocol::responses::state;
 use crate::protocol::{
     Context, Converted, Made, Protocol, Usage, convert_request, estimate_answer, of_answer,
@@ -32,8 +33,6 @@ use std::task::Poll;
 
 /// How much longer a body may be in another protocol before it has to be moved: the words around a few hundred turns.
 const GROWTH_BYTES: usize = 1024;
-/// Field lines as they are recorded fit.
-const FIELDS_BYTES: usize = 512;
 
 /// A request that was converted and is to be sent.
 pub(super) struct Conversion {
@@ -99,7 +98,10 @@ impl Forward<'_> {
         {
             return Err(refusal);
         }
-        context.request_id = self.request_id.to_owned();
+        if self.protocol == Protocol::Messages {
+            // For the errors inside its streams.
+            context.request_id = self.request_id.to_owned();
+        }
         trace.warnings.merge(warnings);
         let made = Made {
             now_unix_s: clock::unix_s(),
@@ -154,7 +156,7 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         trace: &mut Trace,
         mut conversion: Box<Conversion>,
-        mut answer: Answer,
+        answer: Answer,
         events: bool,
     ) -> Result<Option<Box<Streaming>>, Refusal> {
         let body = match (conversion.sending.streams, events) {
@@ -169,15 +171,9 @@ impl Forward<'_> {
                 let told = self.replay(exchange, trace, &sending, answering, answer);
                 return Box::pin(told).await.map(|()| None);
             }
-            (false, true) => {
-                let Conversion { sending, answering } = *conversion;
-                let gathered = self.gather(exchange, trace, &sending, answering, answer.body);
-                Box::pin(gathered).await?.0
-            }
-            (false, false) => {
-                let Conversion { sending, answering } = &mut *conversion;
-                let whole = self.whole(exchange, trace, sending, answering, &mut answer);
-                whole.await?
+            (false, events) => {
+                let whole = self.in_one(exchange, trace, &mut conversion, answer, events);
+                whole.await?.0
             }
         };
         let body = Buffer::of(body);
@@ -193,27 +189,36 @@ impl Forward<'_> {
         mut conversion: Conversion,
     ) -> Result<Option<Whole>, Refusal> {
         let sent = self.sent(exchange, trace, &mut conversion).await?;
-        let Some((mut answer, events)) = sent else {
+        let Some((answer, events)) = sent else {
             return Ok(None);
         };
-        let Conversion {
-            sending,
-            mut answering,
-        } = conversion;
-        let (cx, made) = (answering.cx.clone(), answering.made.clone());
-        let (body, usage) = if events {
-            let gathered = self.gather(exchange, trace, &sending, answering, answer.body);
-            gathered.await?
-        } else {
-            let whole = self.whole(exchange, trace, &sending, &mut answering, &mut answer);
-            (whole.await?, None)
-        };
+        let whole = self.in_one(exchange, trace, &mut conversion, answer, events);
+        let (body, usage) = whole.await?;
+        let Answering { cx, made, .. } = conversion.answering;
         Ok(Some(Whole {
             body,
             usage,
             cx,
             made,
         }))
+    }
+
+    /// The whole answer for a client that wants no stream, whichever of the two the upstream sends; of a stream with its usage.
+    async fn in_one(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        conversion: &mut Conversion,
+        mut answer: Answer,
+        events: bool,
+    ) -> Result<(Vec<u8>, Option<Usage>), Refusal> {
+        let Conversion { sending, answering } = conversion;
+        if events {
+            let gathered = self.gather(exchange, trace, sending, answering, answer.body);
+            return Box::pin(gathered).await;
+        }
+        let whole = self.whole(exchange, trace, sending, answering, &mut answer);
+        Ok((whole.await?, None))
     }
 
     /// Sends a converted request. Gives the answer, if it is one, and whether it is a stream of events; None: the client was
@@ -239,10 +244,10 @@ impl Forward<'_> {
             Err(refusal) => return Err(refusal),
         };
         trace.upstream_id(&answer.head.headers);
-        let mut fields = Vec::with_capacity(FIELDS_BYTES);
-        write_answer_fields(&mut fields, &answer.head, "");
-        trace.answered(answer.head.status, &fields);
-        drop(fields);
+        let mut fields = Buffer::new();
+        fields.append_with(|out| _ = write_answer_fields(out, &answer.head, ""));
+        trace.answered(answer.head.status, fields.data());
+        fields.release();
         let coding = answer.head.headers.text("content-encoding");
         let coded = coding.is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
         if answer.head.status >= 400 || coded {
@@ -271,9 +276,10 @@ impl Forward<'_> {
             trace.hears(&body);
             let mut error = of_answer(answer.head.status, &body, &upstream.name);
             if exchange.is_begun() {
+                error.retry_after_s = retry_after_s(&answer.head);
                 return self.fail(exchange, trace, answering, error).await;
             }
-            error.retry_after_s = None; // the header itself is carried, whatever its form
+            // The header itself is carried, whatever its form.
             return self.refuse(exchange, trace, &error, &answer.head).await;
         }
         let coding = answer.head.headers.text("content-encoding");
@@ -298,23 +304,27 @@ impl Forward<'_> {
     ) -> Result<Answer, Refusal> {
         let (route, to) = (&*sending.route, sending.to);
         let upstream = &*route.upstream;
-        let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Gateway))?;
-        let edits = route.edits(
-            to,
-            &object,
-            Some(sending.anthropic_version),
-            &sending.invented,
-        );
-        for key in edits.left_out {
-            trace.warnings.add(key, "refused_by_version");
-        }
-        let spliced = splice(&object, &edits.list);
+        let (whole, object, edits, spliced);
+        let parts: &[&[u8]] = if route.params.is_empty() {
+            // The conversion has written the upstream's model.
+            whole = [body];
+            &whole
+        } else {
+            object = Object::parse(body).map_err(|fault| fault.blame(Blame::Gateway))?;
+            let version = Some(sending.anthropic_version);
+            edits = route.edits(to, &object, version, &sending.invented);
+            for &key in &edits.left_out {
+                trace.warnings.add(key, "refused_by_version");
+            }
+            spliced = splice(&object, &edits.list);
+            &spliced.parts
+        };
         let target = upstream.path(to, to.path());
         let outbound = Outbound {
             upstream,
             protocol: to,
             target: &target,
-            length: spliced.len(),
+            length: parts.iter().map(|part| part.len()).sum(),
             content_type: b"application/json",
             voice: Voice::Gateway {
                 betas: &sending.betas,
@@ -323,13 +333,23 @@ impl Forward<'_> {
             sidecar: None,
         };
         // The client's fields do not travel; they are recorded all the same.
-        let mut fields = Vec::with_capacity(FIELDS_BYTES);
-        write_request_fields(&mut fields, self.head, |_| false);
-        trace.asks(&target, &fields, &spliced.parts);
-        drop(fields);
+        let mut fields = Buffer::new();
+        fields.append_with(|out| write_request_fields(out, self.head, |_| false));
+        trace.asks(&target, fields.data(), parts);
+        fields.release();
         let (head, _) = head_of(&outbound);
+        if !sending.streams {
+            // Nothing is told to this client meanwhile: the connection's own alarm is enough.
+            let (gone, alarm) = exchange.waiting();
+            let answered = pin!(send(self.app, &outbound, head, parts, alarm));
+            let gone = pin!(gone);
+            return match race(answered, gone).await {
+                First::A(answer) => Ok(answer?),
+                First::B(()) => Err(Refusal::ClientLeft),
+            };
+        }
         let mut alarm = Alarm::new(upstream.timeouts.connect);
-        let mut answered = pin!(send(self.app, &outbound, head, &spliced.parts, &mut alarm));
+        let mut answered = pin!(send(self.app, &outbound, head, parts, &mut alarm));
         loop {
             let answer = {
                 let (gone, alarm) = exchange.waiting();
@@ -349,11 +369,9 @@ impl Forward<'_> {
             if let Some(answer) = answer {
                 return Ok(answer);
             }
-            if sending.streams {
-                self.begin_stream(exchange, trace);
-                let told = exchange.write(b": keepalive\n\n").await;
-                told.map_err(|_| Refusal::ClientLeft)?;
-            }
+            self.begin_stream(exchange, trace);
+            let told = exchange.write(b": keepalive\n\n").await;
+            told.map_err(|_| Refusal::ClientLeft)?;
         }
     }
 

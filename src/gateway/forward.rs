@@ -22,6 +22,7 @@ use crate::net::client::{self, Answer, Call};
 use crate::net::exchange::{Broken, Exchange, RequestBody};
 use crate::net::{First, race};
 use crate::protocol::Protocol;
+use crate::protocol::responses::state;
 use crate::wire::body::Framing;
 use crate::wire::head::{Method, RequestHead, ResponseHead};
 use crate::wire::json::{Object, splice};
@@ -155,8 +156,8 @@ impl Forward<'_> {
             Way::Convert(to) => to,
             Way::None => return Err(route.lacks(self.path).into()),
         };
-        let summary = self.wants_summary(&object);
-        if self.companion && !summary {
+        let compacts = self.path == "/responses/compact";
+        if self.companion && !compacts {
             self.answer_companion(exchange, trace, route, body.data())
                 .await?;
             return Ok(Asked::Done);
@@ -166,12 +167,13 @@ impl Forward<'_> {
             let conversion = self.convert(trace, route, to, object)?;
             return Ok(Asked::Convert(Box::new(conversion)));
         }
-        let recall = self.recall(&object, &model)?;
+        let said = state::asked(&object)?;
+        let recall = self.recall(&object, &said, route)?;
         let object = match &recall.body {
             Some(whole) => Object::parse(whole).map_err(|fault| fault.blame(Blame::Client))?,
             None => object,
         };
-        if summary {
+        if compacts || said.wants_summary() {
             Box::pin(self.summarise(exchange, trace, route, to, object)).await?;
             return Ok(Asked::Done);
         }

@@ -110,6 +110,16 @@ pub fn write_answer_fields(out: &mut Vec<u8>, head: &ResponseHead, request_id: &
     streams
 }
 
+/// When an upstream wants to be asked again, where it says so in seconds or milliseconds (a date is not read): for an error that
+/// is not its own answer any more.
+pub fn retry_after_s(head: &ResponseHead) -> Option<u32> {
+    let number = |name| head.headers.text(name)?.trim().parse::<f64>().ok();
+    let seconds = number("retry-after-ms")
+        .map(|ms| ms / 1000.0)
+        .or_else(|| number("retry-after"))?;
+    (seconds >= 0.0).then_some(seconds.ceil() as u32)
+}
+
 /// Appends the id under both names: OpenAI's clients read the one, Anthropic's the other.
 pub fn write_request_ids(out: &mut Vec<u8>, id: &[u8]) {
     write_field(out, "x-request-id", id);
@@ -142,6 +152,23 @@ fn media_type(content_type: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::head::{Searched, parse_response};
+
+    #[test]
+    fn seconds_to_wait_are_rounded_up_and_dates_are_not_read() {
+        let read = |field: &str| {
+            let head = format!("HTTP/1.1 429 Too Many Requests\r\n{field}\r\n\r\n");
+            let mut read = ResponseHead::default();
+            let end = parse_response(head.as_bytes(), &mut Searched::default(), &mut read);
+            assert!(end.unwrap().is_some());
+            retry_after_s(&read)
+        };
+        assert_eq!(read("Retry-After: 7"), Some(7));
+        assert_eq!(read("Retry-After-Ms: 1200"), Some(2));
+        assert_eq!(read("Retry-After: -1"), None);
+        assert_eq!(read("Retry-After: Sun, 06 Nov 1994 08:49:37 GMT"), None);
+        assert_eq!(read("x: 1"), None);
+    }
 
     #[test]
     fn no_credential_and_nothing_of_the_clients_connection_travels() {

@@ -1,26 +1,42 @@
 //! What Responses clients may refer to when their upstream has no Responses API: bounded, in memory, per client key.
-//! It keeps raw JSON: per response its new input items, its output items and a parent. A conversation is one chain and is
-//! forgotten as a whole, the one that was used longest ago first. Nothing relies on it: a miss is an error that clients
-//! answer by sending the whole conversation.
+//! It keeps raw JSON: per response one text with its new input items and its output items as they were written, and a parent.
+//! A conversation is one chain and is forgotten as a whole, the one that was used longest ago first. Nothing relies on it: a
+//! miss is an error that clients answer by sending the whole conversation.
+//!
+//! All threads share it, so what is done under its lock is a few look-ups by number: texts are joined and ids are read before.
 
 use super::config::{ClientKey, ResponsesStore};
+use crate::protocol::responses::state::item_id;
 use crate::wire::json::write_string;
 use crate::wire::text::sha256;
+use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// What an entry costs beside its items.
+/// What a response costs beside its text.
 const ENTRY_BYTES: usize = 512;
+/// What an item costs beside its text.
+const ITEM_BYTES: usize = 64;
 
 /// Whose responses they are: a digest of the client's key, the same for everyone where none is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Owner([u8; 16]);
 
 impl Owner {
+    /// The owner where no keys are asked for.
+    pub const ANYONE: Owner = Owner([0; 16]);
+
     /// The owner that shows that key.
     pub fn of(key: Option<&ClientKey>) -> Owner {
-        let digest = sha256(key.map_or(&b""[..], |key| key.key.expose().as_bytes()));
+        key.map_or(Owner::ANYONE, |key| key.owner)
+    }
+
+    /// The owner of that key.
+    pub fn of_key(key: &str) -> Owner {
+        let digest = sha256(key.as_bytes());
         let mut owner = [0; 16];
         owner.copy_from_slice(&digest[..16]);
         Owner(owner)
@@ -28,38 +44,240 @@ impl Owner {
 }
 
 /// A finished response, to be kept.
-#[derive(Clone, Debug)]
-pub struct Finished {
+#[derive(Clone, Copy, Debug)]
+pub struct Finished<'a> {
     /// Its id.
-    pub id: String,
+    pub id: &'a str,
     /// The response it went on from.
-    pub parent: Option<String>,
+    pub parent: Option<&'a str>,
     /// The input items that were new with it.
-    pub input: Vec<Arc<str>>,
+    pub input: &'a Joined,
     /// Its output items.
-    pub output: Vec<Arc<str>>,
+    pub output: &'a [&'a str],
     /// The model the client named.
-    pub model: String,
+    pub model: &'a str,
     /// When it was made.
     pub created_unix_s: u64,
 }
 
+/// Items joined by commas, in one text.
+#[derive(Clone, Debug, Default)]
+pub struct Joined {
+    text: String,
+    places: Vec<Range<usize>>,
+}
+
+impl Joined {
+    /// None yet, with room for about that many; they are written into `spare`, an empty vector.
+    pub fn written_into(spare: Vec<u8>, items: usize) -> Joined {
+        Joined {
+            text: String::from_utf8(spare).unwrap_or_default(), // it is empty
+            places: Vec::with_capacity(items),
+        }
+    }
+
+    /// Adds an item.
+    pub fn push(&mut self, item: &str) {
+        if !self.places.is_empty() {
+            self.text.push(',');
+        }
+        let start = self.text.len();
+        self.text.push_str(item);
+        self.places.push(start..self.text.len());
+    }
+
+    /// The vector it was written into.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.text.into_bytes()
+    }
+}
+
+/// A response that is kept.
+pub struct Stored {
+    owner: Owner,
+    /// Input items and output items, joined by commas; behind them id, parent and model.
+    text: Box<str>,
+    items: Box<[Place]>,
+    /// How many of the items are input.
+    inputs: usize,
+    id: Range<usize>,
+    parent: Option<Range<usize>>,
+    model: Range<usize>,
+    created_unix_s: u64,
+}
+
+/// Where an item stands, and the number its id has.
+struct Place {
+    range: Range<usize>,
+    id: Option<u64>,
+}
+
+impl Stored {
+    fn new(owner: Owner, finished: &Finished<'_>, numbers: &RandomState) -> Stored {
+        let Joined {
+            text: input,
+            places,
+        } = finished.input;
+        let output = finished.output.iter();
+        let names = finished.id.len() + finished.parent.map_or(0, str::len) + finished.model.len();
+        let joined = output.clone().map(|item| item.len() + 1).sum::<usize>();
+        let mut text = String::with_capacity(input.len() + joined + names);
+        let mut items = Vec::with_capacity(places.len() + finished.output.len());
+        text.push_str(input);
+        let mut add = |item: &str, range| {
+            let id = item_id(item).map(|id| number(numbers, owner, &id));
+            items.push(Place { range, id });
+        };
+        for range in places {
+            add(&input[range.clone()], range.clone());
+        }
+        for item in output {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            let start = text.len();
+            text.push_str(item);
+            add(item, start..text.len());
+        }
+        let mut name = |name: &str| {
+            let start = text.len();
+            text.push_str(name);
+            start..text.len()
+        };
+        let (id, parent) = (name(finished.id), finished.parent.map(&mut name));
+        let model = name(finished.model);
+        Stored {
+            owner,
+            text: text.into(),
+            items: items.into(),
+            inputs: places.len(),
+            id,
+            parent,
+            model,
+            created_unix_s: finished.created_unix_s,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        ENTRY_BYTES + self.items.len() * ITEM_BYTES + self.text.len()
+    }
+
+    fn id(&self) -> &str {
+        &self.text[self.id.clone()]
+    }
+
+    fn is(&self, owner: Owner, id: &str) -> bool {
+        self.owner == owner && self.id() == id
+    }
+
+    /// The response it went on from.
+    pub fn parent(&self) -> Option<&str> {
+        Some(&self.text[self.parent.clone()?])
+    }
+
+    /// The response object, as far as it was kept (protocols.md 2.3).
+    pub fn document(&self) -> Vec<u8> {
+        let mut out = b"{\"id\":".to_vec();
+        write_string(&mut out, self.id());
+        let created = self.created_unix_s;
+        out.extend_from_slice(format!(",\"object\":\"response\",\"created_at\":{created},\"status\":\"completed\",\"error\":null,\"incomplete_details\":null,\"instructions\":null,\"metadata\":{{}},\"model\":").as_bytes());
+        write_string(&mut out, &self.text[self.model.clone()]);
+        out.extend_from_slice(b",\"output\":[");
+        if let Some(first) = self.items.get(self.inputs) {
+            out.extend_from_slice(&self.text.as_bytes()[first.range.start..self.id.start]);
+        }
+        out.extend_from_slice(b"],\"parallel_tool_calls\":true,\"previous_response_id\":");
+        match self.parent() {
+            Some(parent) => write_string(&mut out, parent),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"store\":true,\"temperature\":null,\"tool_choice\":\"auto\",\"tools\":[],\"top_p\":null}");
+        out
+    }
+}
+
+/// An item of a kept response.
+#[derive(Clone)]
+pub struct Item {
+    of: Arc<Stored>,
+    at: usize,
+}
+
+impl Item {
+    /// Those of a response, input before output.
+    fn all(of: &Arc<Stored>) -> impl Iterator<Item = Item> {
+        Item::some(of, of.items.len())
+    }
+
+    /// The input items of a response.
+    pub fn inputs(of: &Arc<Stored>) -> impl Iterator<Item = Item> {
+        Item::some(of, of.inputs)
+    }
+
+    fn some(of: &Arc<Stored>, count: usize) -> impl Iterator<Item = Item> {
+        (0..count).map(|at| Item { of: of.clone(), at })
+    }
+}
+
+impl Deref for Item {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.of.text[self.of.items[self.at].range.clone()]
+    }
+}
+
+impl Borrow<str> for Item {
+    fn borrow(&self) -> &str {
+        self
+    }
+}
+
+/// The number under which an owner's id is kept. Of two that have the same one, the earlier is forgotten: one in 2^64 pairs,
+/// and nobody outside knows which.
+fn number(numbers: &RandomState, owner: Owner, id: &str) -> u64 {
+    numbers.hash_one((owner, id))
+}
+
+/// For keys that are numbers already.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(self.0 ^ u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type Numbered<V> = HashMap<u64, V, BuildHasherDefault<Spread>>;
+
 struct Entry {
-    finished: Finished,
+    stored: Arc<Stored>,
     chain: u64,
 }
 
 struct Chain {
     bytes: usize,
     used_at: Instant,
-    ids: Vec<(Owner, String)>,
+    responses: Vec<u64>,
 }
 
 #[derive(Default)]
 struct Inner {
-    responses: HashMap<(Owner, String), Entry>,
-    items: HashMap<(Owner, String), Arc<str>>,
-    chains: HashMap<u64, Chain>,
+    responses: Numbered<Entry>,
+    /// The response an item came with, and its place there.
+    items: Numbered<(u64, usize)>,
+    chains: Numbered<Chain>,
     /// All chains, the one that was used longest ago first.
     by_use: BTreeSet<(Instant, u64)>,
     chains_made: u64,
@@ -68,11 +286,14 @@ struct Inner {
 
 /// All that is kept.
 #[derive(Default)]
-pub struct Memory(Mutex<Inner>);
+pub struct Memory {
+    numbers: RandomState,
+    inner: Mutex<Inner>,
+}
 
 impl Memory {
     fn inner(&self, limits: ResponsesStore, now: Instant) -> MutexGuard<'_, Inner> {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(&(used_at, chain)) = inner.by_use.first()
             && now.saturating_duration_since(used_at) > limits.keep
         {
@@ -81,18 +302,30 @@ impl Memory {
         inner
     }
 
-    /// Keeps a response. One that is larger than everything may be is not kept, and neither is its conversation.
-    pub fn keep(&self, owner: Owner, finished: Finished, limits: ResponsesStore, now: Instant) {
-        if limits.bytes_max == 0 {
+    /// Keeps a response. One that is larger than everything may be is not kept.
+    pub fn keep(
+        &self,
+        owner: Owner,
+        finished: &Finished<'_>,
+        limits: ResponsesStore,
+        now: Instant,
+    ) {
+        let room = usize::try_from(limits.bytes_max).unwrap_or(usize::MAX);
+        if room == 0 {
             return;
         }
+        let stored = Stored::new(owner, finished, &self.numbers);
+        let bytes = stored.bytes();
+        if bytes > room {
+            return;
+        }
+        let number = |id: &str| number(&self.numbers, owner, id);
+        let (key, parent) = (number(finished.id), finished.parent.map(number));
         let mut inner = self.inner(limits, now);
-        let key = (owner, finished.id.clone());
-        inner.forget(&key);
-        let parent = finished
-            .parent
-            .as_ref()
-            .and_then(|parent| inner.responses.get(&(owner, parent.clone())));
+        inner.forget(key);
+        let parent = parent.and_then(|parent| inner.responses.get(&parent));
+        let parent =
+            parent.filter(|found| finished.parent.is_some_and(|id| found.stored.is(owner, id)));
         let chain = match parent {
             Some(parent) => parent.chain,
             None => {
@@ -100,24 +333,22 @@ impl Memory {
                 inner.chains_made
             }
         };
-        let all = || finished.input.iter().chain(&finished.output);
-        let bytes = ENTRY_BYTES + all().map(|item| item.len()).sum::<usize>();
-        for item in all() {
-            if let Some(id) = crate::protocol::responses::state::item_id(item) {
-                inner.items.insert((owner, id), item.clone());
+        for (at, item) in stored.items.iter().enumerate() {
+            if let Some(id) = item.id {
+                inner.items.insert(id, (key, at));
             }
         }
         let entry = inner.chains.entry(chain).or_insert_with(|| Chain {
             bytes: 0,
             used_at: now,
-            ids: Vec::new(),
+            responses: Vec::with_capacity(1),
         });
         entry.bytes += bytes;
-        entry.ids.push(key.clone());
+        entry.responses.push(key);
         inner.use_chain(chain, now);
         inner.bytes += bytes;
-        inner.responses.insert(key, Entry { finished, chain });
-        let room = usize::try_from(limits.bytes_max).unwrap_or(usize::MAX);
+        let stored = Arc::new(stored);
+        inner.responses.insert(key, Entry { stored, chain });
         while inner.bytes > room
             && let Some(&(_, oldest)) = inner.by_use.first()
         {
@@ -132,22 +363,22 @@ impl Memory {
         id: &str,
         limits: ResponsesStore,
         now: Instant,
-    ) -> Option<Vec<Arc<str>>> {
+    ) -> Option<Vec<Item>> {
         let mut inner = self.inner(limits, now);
         let mut responses = Vec::new();
-        let mut next = Some(id.to_string());
+        let mut next = Some(id);
         let mut chain = 0;
         while let Some(id) = next {
-            let entry = inner.responses.get(&(owner, id))?;
+            let key = number(&self.numbers, owner, id);
+            let entry = inner.responses.get(&key)?;
+            if !entry.stored.is(owner, id) {
+                return None;
+            }
             chain = entry.chain;
-            next = entry.finished.parent.clone();
-            responses.push(&entry.finished);
+            next = entry.stored.parent();
+            responses.push(&entry.stored);
         }
-        let items = responses
-            .iter()
-            .rev()
-            .flat_map(|response| response.input.iter().chain(&response.output));
-        let items = items.cloned().collect();
+        let items = responses.into_iter().rev().flat_map(Item::all).collect();
         inner.use_chain(chain, now);
         Some(items)
     }
@@ -159,11 +390,15 @@ impl Memory {
         id: &str,
         limits: ResponsesStore,
         now: Instant,
-    ) -> Option<Arc<str>> {
-        self.inner(limits, now)
-            .items
-            .get(&(owner, id.to_string()))
-            .cloned()
+    ) -> Option<Item> {
+        let number = number(&self.numbers, owner, id);
+        let inner = self.inner(limits, now);
+        let &(response, at) = inner.items.get(&number)?;
+        let of = inner.responses.get(&response)?.stored.clone();
+        drop(inner);
+        let item = Item { of, at };
+        let is_it = item.of.owner == owner && item_id(&item).is_some_and(|own| own == id);
+        is_it.then_some(item)
     }
 
     /// A response as it was kept.
@@ -173,55 +408,55 @@ impl Memory {
         id: &str,
         limits: ResponsesStore,
         now: Instant,
-    ) -> Option<Finished> {
+    ) -> Option<Arc<Stored>> {
+        let key = number(&self.numbers, owner, id);
         let inner = self.inner(limits, now);
-        inner
-            .responses
-            .get(&(owner, id.to_string()))
-            .map(|entry| entry.finished.clone())
+        let stored = &inner.responses.get(&key)?.stored;
+        stored.is(owner, id).then(|| stored.clone())
     }
 
     /// Forgets one response; what went on from it can no longer be gone on from. False: it is not here.
     pub fn forget(&self, owner: Owner, id: &str, limits: ResponsesStore, now: Instant) -> bool {
-        self.inner(limits, now).forget(&(owner, id.to_string()))
+        let key = number(&self.numbers, owner, id);
+        let mut inner = self.inner(limits, now);
+        let found = inner.responses.get(&key);
+        let is_here = found.is_some_and(|found| found.stored.is(owner, id));
+        if is_here {
+            inner.forget(key);
+        }
+        is_here
     }
 
     /// Bytes that are kept.
     pub fn bytes(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.bytes
     }
 }
 
 impl Inner {
-    fn forget(&mut self, key: &(Owner, String)) -> bool {
-        let Some(entry) = self.responses.remove(key) else {
-            return false;
+    fn forget(&mut self, key: u64) {
+        let Some(Entry { stored, chain: id }) = self.responses.remove(&key) else {
+            return;
         };
-        let items = entry.finished.input.iter().chain(&entry.finished.output);
-        let bytes = ENTRY_BYTES + items.clone().map(|item| item.len()).sum::<usize>();
-        for item in items {
-            let Some(id) = crate::protocol::responses::state::item_id(item) else {
+        for (at, item) in stored.items.iter().enumerate() {
+            let Some(id) = item.id else {
                 continue;
             };
-            let place = (key.0, id);
             // Only its own: a later response may have brought the item again.
-            if self
-                .items
-                .get(&place)
-                .is_some_and(|kept| Arc::ptr_eq(kept, item))
-            {
-                self.items.remove(&place);
+            if self.items.get(&id) == Some(&(key, at)) {
+                self.items.remove(&id);
             }
         }
+        let bytes = stored.bytes();
         self.bytes -= bytes;
-        if let Some(chain) = self.chains.get_mut(&entry.chain) {
+        if let Some(chain) = self.chains.get_mut(&id) {
             chain.bytes -= bytes;
-            chain.ids.retain(|id| id != key);
-            if chain.ids.is_empty() {
-                self.forget_chain(entry.chain);
+            chain.responses.retain(|other| *other != key);
+            if chain.responses.is_empty() {
+                self.forget_chain(id);
             }
         }
-        true
     }
 
     fn use_chain(&mut self, id: u64, now: Instant) {
@@ -237,35 +472,14 @@ impl Inner {
             return;
         };
         self.by_use.remove(&(chain.used_at, id));
-        for key in chain.ids {
-            self.forget(&key);
+        for key in chain.responses {
+            self.forget(key);
         }
-    }
-}
-
-impl Finished {
-    /// The response object, as far as it was kept (protocols.md 2.3).
-    pub fn document(&self) -> Vec<u8> {
-        let mut out = b"{\"id\":".to_vec();
-        write_string(&mut out, &self.id);
-        let created = self.created_unix_s;
-        out.extend_from_slice(format!(",\"object\":\"response\",\"created_at\":{created},\"status\":\"completed\",\"error\":null,\"incomplete_details\":null,\"instructions\":null,\"metadata\":{{}},\"model\":").as_bytes());
-        write_string(&mut out, &self.model);
-        out.extend_from_slice(b",\"output\":[");
-        out.extend_from_slice(self.output.join(",").as_bytes());
-        out.extend_from_slice(b"],\"parallel_tool_calls\":true,\"previous_response_id\":");
-        match &self.parent {
-            Some(parent) => write_string(&mut out, parent),
-            None => out.extend_from_slice(b"null"),
-        }
-        out.extend_from_slice(b",\"store\":true,\"temperature\":null,\"tool_choice\":\"auto\",\"tools\":[],\"top_p\":null}");
-        out
     }
 }
 
 /// The list document of input items, newest first as the vendor's default order has it.
-pub fn items_document(items: &[Arc<str>]) -> Vec<u8> {
-    use crate::protocol::responses::state::item_id;
+pub fn items_document(items: &[Item]) -> Vec<u8> {
     let newest_first: Vec<&str> = items.iter().rev().map(|item| &**item).collect();
     let mut out = b"{\"object\":\"list\",\"data\":[".to_vec();
     out.extend_from_slice(newest_first.join(",").as_bytes());
@@ -292,32 +506,38 @@ mod tests {
         keep: Duration::from_secs(3600),
     };
 
-    fn finished(id: &str, parent: Option<&str>, size: usize) -> Finished {
-        Finished {
-            id: id.into(),
-            parent: parent.map(Into::into),
-            input: vec![format!(r#"{{"id":"in_{id}","text":"{}"}}"#, "x".repeat(size)).into()],
-            output: vec![format!(r#"{{"id":"out_{id}"}}"#).into()],
-            model: "m".into(),
+    fn keep(memory: &Memory, id: &str, parent: Option<&str>, size: usize, now: Instant) {
+        let mut input = Joined::default();
+        input.push(&format!(
+            r#"{{"id":"in_{id}","text":"{}"}}"#,
+            "x".repeat(size)
+        ));
+        let finished = Finished {
+            id,
+            parent,
+            input: &input,
+            output: &[&format!(r#"{{"id":"out_{id}"}}"#)],
+            model: "m",
             created_unix_s: 1,
-        }
+        };
+        memory.keep(nobody(), &finished, LIMITS, now);
     }
 
     fn nobody() -> Owner {
-        Owner::of(None)
+        Owner::ANYONE
     }
 
     #[test]
     fn a_conversation_is_put_together_from_its_responses() {
         let (memory, now) = (Memory::default(), Instant::now());
-        memory.keep(nobody(), finished("a", None, 1), LIMITS, now);
-        memory.keep(nobody(), finished("b", Some("a"), 1), LIMITS, now);
-        memory.keep(nobody(), finished("c", Some("a"), 1), LIMITS, now);
+        keep(&memory, "a", None, 1, now);
+        keep(&memory, "b", Some("a"), 1, now);
+        keep(&memory, "c", Some("a"), 1, now);
         let ids = |id: &str| {
             let items = memory.conversation(nobody(), id, LIMITS, now).unwrap();
             items
                 .iter()
-                .map(|item| crate::protocol::responses::state::item_id(item).unwrap())
+                .map(|item| item_id(item).unwrap().into_owned())
                 .collect::<Vec<_>>()
         };
         assert_eq!(ids("b"), ["in_a", "out_a", "in_b", "out_b"]);
@@ -330,7 +550,7 @@ mod tests {
     fn nothing_is_seen_under_another_key() {
         let (memory, now) = (Memory::default(), Instant::now());
         let other = Owner([7; 16]);
-        memory.keep(nobody(), finished("a", None, 1), LIMITS, now);
+        keep(&memory, "a", None, 1, now);
         assert!(memory.conversation(other, "a", LIMITS, now).is_none());
         assert!(memory.item(other, "in_a", LIMITS, now).is_none());
         assert!(!memory.forget(other, "a", LIMITS, now));
@@ -340,13 +560,13 @@ mod tests {
     fn whole_chains_go_the_longest_unused_first() {
         let (memory, now) = (Memory::default(), Instant::now());
         let later = |seconds| now + Duration::from_secs(seconds);
-        memory.keep(nobody(), finished("a", None, 3000), LIMITS, now);
-        memory.keep(nobody(), finished("b", None, 3000), LIMITS, later(1));
-        memory.keep(nobody(), finished("a2", Some("a"), 100), LIMITS, later(2));
-        memory.keep(nobody(), finished("c", None, 3000), LIMITS, later(3));
+        keep(&memory, "a", None, 3000, now);
+        keep(&memory, "b", None, 3000, later(1));
+        keep(&memory, "a2", Some("a"), 100, later(2));
+        keep(&memory, "c", None, 3000, later(3));
         assert!(memory.response(nobody(), "b", LIMITS, later(3)).is_none());
         assert!(memory.response(nobody(), "a", LIMITS, later(3)).is_some());
-        memory.keep(nobody(), finished("d", None, 3000), LIMITS, later(4));
+        keep(&memory, "d", None, 3000, later(4));
         for id in ["a", "a2"] {
             assert!(
                 memory.response(nobody(), id, LIMITS, later(4)).is_none(),
@@ -359,13 +579,13 @@ mod tests {
     #[test]
     fn what_was_not_used_for_its_time_and_what_never_fits_is_gone_without_a_trace() {
         let (memory, now) = (Memory::default(), Instant::now());
-        memory.keep(nobody(), finished("a", None, 100), LIMITS, now);
+        keep(&memory, "a", None, 100, now);
         let late = now + LIMITS.keep + Duration::from_secs(1);
         assert!(memory.conversation(nobody(), "a", LIMITS, late).is_none());
-        memory.keep(nobody(), finished("big", None, 20_000), LIMITS, late);
+        keep(&memory, "big", None, 20_000, late);
         assert!(memory.response(nobody(), "big", LIMITS, late).is_none());
         assert_eq!(memory.bytes(), 0);
-        let inner = memory.0.lock().unwrap();
+        let inner = memory.inner.lock().unwrap();
         assert!(inner.responses.is_empty() && inner.items.is_empty());
         assert!(inner.chains.is_empty() && inner.by_use.is_empty());
     }
@@ -374,19 +594,19 @@ mod tests {
     fn the_same_id_twice_is_kept_once() {
         let (memory, now) = (Memory::default(), Instant::now());
         for size in [3000, 10] {
-            memory.keep(nobody(), finished("a", None, size), LIMITS, now);
+            keep(&memory, "a", None, size, now);
         }
         assert!(memory.bytes() < 3000);
         assert!(memory.forget(nobody(), "a", LIMITS, now));
         assert_eq!(memory.bytes(), 0);
-        assert!(memory.0.lock().unwrap().by_use.is_empty());
+        assert!(memory.inner.lock().unwrap().by_use.is_empty());
     }
 
     #[test]
     fn a_forgotten_response_takes_its_items_along() {
         let (memory, now) = (Memory::default(), Instant::now());
-        memory.keep(nobody(), finished("a", None, 1), LIMITS, now);
-        memory.keep(nobody(), finished("b", Some("a"), 1), LIMITS, now);
+        keep(&memory, "a", None, 1, now);
+        keep(&memory, "b", Some("a"), 1, now);
         assert!(memory.forget(nobody(), "a", LIMITS, now));
         assert!(memory.conversation(nobody(), "b", LIMITS, now).is_none());
         assert!(memory.item(nobody(), "in_a", LIMITS, now).is_none());
@@ -394,13 +614,53 @@ mod tests {
     }
 
     #[test]
+    fn what_never_fits_takes_nothing_else_along() {
+        let (memory, now) = (Memory::default(), Instant::now());
+        keep(&memory, "a", None, 100, now);
+        keep(&memory, "big", Some("a"), 20_000, now);
+        assert!(memory.response(nobody(), "big", LIMITS, now).is_none());
+        assert!(memory.conversation(nobody(), "a", LIMITS, now).is_some());
+    }
+
+    #[test]
+    fn an_item_is_found_where_it_came_last() {
+        let (memory, now) = (Memory::default(), Instant::now());
+        keep(&memory, "a", None, 1, now);
+        let mut input = Joined::written_into(Vec::with_capacity(64), 2);
+        input.push("{}");
+        input.push(r#"{"x":1,"id":"in_a"}"#);
+        let again = Finished {
+            id: "b",
+            parent: None,
+            input: &input,
+            output: &[],
+            model: "m",
+            created_unix_s: 1,
+        };
+        memory.keep(nobody(), &again, LIMITS, now);
+        let item = || memory.item(nobody(), "in_a", LIMITS, now);
+        assert_eq!(&*item().unwrap(), r#"{"x":1,"id":"in_a"}"#);
+        assert!(memory.forget(nobody(), "a", LIMITS, now));
+        assert!(item().is_some());
+        assert!(memory.forget(nobody(), "b", LIMITS, now));
+        assert!(item().is_none());
+        assert_eq!(memory.bytes(), 0);
+    }
+
+    #[test]
     fn the_documents_are_json() {
-        let document = finished("a", Some("p"), 1).document();
-        let value: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        let (memory, now) = (Memory::default(), Instant::now());
+        keep(&memory, "a", Some("p"), 1, now);
+        let stored = memory.response(nobody(), "a", LIMITS, now).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&stored.document()).unwrap();
+        assert_eq!(value["id"], "a");
+        assert_eq!(value["model"], "m");
         assert_eq!(value["output"][0]["id"], "out_a");
+        assert_eq!(value["output"].as_array().unwrap().len(), 1);
         assert_eq!(value["previous_response_id"], "p");
-        let list: serde_json::Value =
-            serde_json::from_slice(&items_document(&finished("a", None, 1).input)).unwrap();
+        let inputs: Vec<Item> = Item::inputs(&stored).collect();
+        let list: serde_json::Value = serde_json::from_slice(&items_document(&inputs)).unwrap();
         assert_eq!(list["first_id"], "in_a");
+        assert_eq!(list["data"].as_array().unwrap().len(), 1);
     }
 }

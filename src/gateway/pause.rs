@@ -6,10 +6,10 @@ use super::Refusal;
 use super::answering::ANSWER_BYTES_MAX;
 use super::convert::Sending;
 use super::forward::{Collected, ERROR_BYTES_MAX, Forward};
-use super::headers::{is_event_stream, write_answer_fields};
+use super::headers::{is_event_stream, retry_after_s, write_answer_fields};
 use super::trace::Trace;
 use crate::error::{Error, Kind};
-use crate::net::buffer::Share;
+use crate::net::buffer::{Buffer, Share};
 use crate::net::client::Answer;
 use crate::net::exchange::Exchange;
 use crate::protocol::{WholeTurn, continuation, of_answer};
@@ -45,15 +45,17 @@ impl Forward<'_> {
         let sent = self.send_converted(exchange, trace, sending, &body);
         let mut answer = sent.await?;
         drop(body);
-        let mut fields = Vec::new();
-        write_answer_fields(&mut fields, &answer.head, "");
-        trace.answered(answer.head.status, &fields);
+        let mut fields = Buffer::new();
+        fields.append_with(|out| _ = write_answer_fields(out, &answer.head, ""));
+        trace.answered(answer.head.status, fields.data());
         let upstream = &sending.route.upstream;
         if answer.head.status >= 400 {
             let body = self.collect(exchange, &mut answer, ERROR_BYTES_MAX).await?;
             let body = self.app.mask_secrets(upstream, body.data());
             trace.hears(&body);
-            return Err(of_answer(answer.head.status, &body, &upstream.name).into());
+            let mut error = of_answer(answer.head.status, &body, &upstream.name);
+            error.retry_after_s = retry_after_s(&answer.head);
+            return Err(error.into());
         }
         let headers = &answer.head.headers;
         let coding = headers.text("content-encoding").unwrap_or("identity");

@@ -4,13 +4,16 @@
 
 use super::convert::Conversion;
 use super::forward::Forward;
-use super::memory::{Finished, Memory, Owner, items_document};
+use super::memory::{Finished, Item, Joined, Memory, Owner, items_document};
 use super::route::Route;
 use super::trace::Trace;
 use super::{App, Refusal};
+use crate::clock;
 use crate::error::{Error, Kind};
+use crate::net::buffer::Buffer;
 use crate::net::exchange::Exchange;
 use crate::protocol::Protocol;
+use crate::protocol::responses::state::{Answered, Asked, Says};
 use crate::protocol::responses::{compact, state};
 use crate::wire::head::Method;
 use crate::wire::json::Object;
@@ -30,13 +33,30 @@ pub(super) struct Recall {
 /// A response that will be kept when it has finished.
 pub(super) struct Keeping {
     owner: Owner,
-    finished: Finished,
+    parent: Option<String>,
+    input: Joined,
+    /// Under whose name the client asked.
+    route: Arc<Route>,
+    created_unix_s: u64,
 }
 
 impl Forward<'_> {
     /// Puts back what the body refers to. An error is the one that clients answer by sending everything.
-    pub(super) fn recall(&self, object: &Object<'_>, model: &str) -> Result<Recall, Error> {
-        let asked = state::asked(object)?;
+    pub(super) fn recall(
+        &self,
+        object: &Object<'_>,
+        asked: &Asked<'_>,
+        route: &Arc<Route>,
+    ) -> Result<Recall, Error> {
+        let previous = asked.previous.as_deref().map(str::to_owned);
+        if asked.is_whole() {
+            let keeping = self.keeping(asked, None, &[], route);
+            return Ok(Recall {
+                body: None,
+                previous,
+                keeping,
+            });
+        }
         let (memory, limits, now) = (
             &self.app.memory,
             self.snapshot.responses_store,
@@ -50,39 +70,52 @@ impl Forward<'_> {
                 found.ok_or_else(|| state::not_found("previous_response_id", id))?
             }
         };
-        let look_up = |id: &str| {
-            memory
-                .item(owner, id, limits, now)
-                .map(|item| item.to_string())
+        let look_up = |item: &state::Item<'_>| match &item.says {
+            Says::Reference(id) => memory.item(owner, id, limits, now),
+            _ => None,
         };
-        let body = if asked.is_whole() {
-            None
-        } else {
-            let prior: Vec<&str> = prior.iter().map(|item| &**item).collect();
-            Some(state::expand(object, &asked, &prior, &look_up)?)
-        };
-        let previous = asked.previous.as_deref().map(str::to_owned);
-        let keeping = (asked.store && limits.bytes_max > 0).then(|| {
-            let resolved = |item: &str| match state::reference(item) {
-                Some(id) => memory
-                    .item(owner, &id, limits, now)
-                    .unwrap_or_else(|| item.into()),
-                None => item.into(),
-            };
-            let finished = Finished {
-                id: String::new(),
-                parent: previous.clone(),
-                input: asked.items.iter().map(|item| resolved(item)).collect(),
-                output: Vec::new(),
-                model: model.to_owned(),
-                created_unix_s: crate::clock::unix_s(),
-            };
-            Keeping { owner, finished }
-        });
+        let found: Vec<Option<Item>> = asked.items.iter().map(look_up).collect();
+        let prior: Vec<&str> = prior.iter().map(|item| &**item).collect();
+        let body = state::expand(object, asked, &prior, &|at| found[at].as_deref())?;
+        let keeping = self.keeping(asked, previous.clone(), &found, route);
         Ok(Recall {
-            body,
+            body: Some(body),
             previous,
             keeping,
+        })
+    }
+
+    /// What is kept of the request; None: nothing, or more than there is room for. `found` are the items that its references
+    /// stand for, if it has any.
+    fn keeping(
+        &self,
+        asked: &Asked<'_>,
+        parent: Option<String>,
+        found: &[Option<Item>],
+        route: &Arc<Route>,
+    ) -> Option<Keeping> {
+        if !asked.store {
+            return None;
+        }
+        let texts = || {
+            let texts = asked.items.iter().enumerate();
+            texts.map(|(at, item)| match found.get(at) {
+                Some(Some(found)) => &**found,
+                _ => &*item.text,
+            })
+        };
+        let bytes = texts().map(|text| text.len() + 1).sum::<usize>();
+        if bytes as u64 > self.snapshot.responses_store.bytes_max {
+            return None;
+        }
+        let mut input = Joined::written_into(Buffer::vector(bytes), asked.items.len());
+        texts().for_each(|text| input.push(text));
+        Some(Keeping {
+            owner: Owner::of(self.client_key),
+            parent,
+            input,
+            route: route.clone(),
+            created_unix_s: clock::unix_s(),
         })
     }
 
@@ -96,41 +129,31 @@ impl Forward<'_> {
         if route.upstream.provider().is_none() || self.protocol != Protocol::Responses {
             return Ok(());
         }
-        match state::asked(object)?.previous {
+        match state::previous(object)? {
             Some(id) => Err(state::not_found("previous_response_id", &id)),
             None => Ok(()),
         }
     }
 
     /// Keeps a response that has finished.
-    pub(super) fn keep(&self, keeping: Option<Keeping>, answered: Option<state::Answered>) {
-        if let (
-            Some(Keeping {
-                owner,
-                mut finished,
-            }),
-            Some(answered),
-        ) = (keeping, answered)
-        {
-            finished.id = answered.id;
-            finished.output = answered.items.into_iter().map(Arc::from).collect();
-            self.app.memory.keep(
-                owner,
-                finished,
-                self.snapshot.responses_store,
-                Instant::now(),
-            );
+    pub(super) fn keep(&self, keeping: Option<Keeping>, answered: Option<Answered<'_>>) {
+        let Some(keeping) = keeping else {
+            return;
+        };
+        if let Some(answered) = answered {
+            let finished = Finished {
+                id: &answered.id,
+                parent: keeping.parent.as_deref(),
+                input: &keeping.input,
+                output: &answered.items,
+                model: &keeping.route.name,
+                created_unix_s: keeping.created_unix_s,
+            };
+            let limits = self.snapshot.responses_store;
+            let (memory, now) = (&self.app.memory, Instant::now());
+            memory.keep(keeping.owner, &finished, limits, now);
         }
-    }
-
-    /// Whether a request wants its conversation summarised instead of gone on with.
-    pub(super) fn wants_summary(&self, object: &Object<'_>) -> bool {
-        self.protocol == Protocol::Responses
-            && if self.companion {
-                self.path == "/responses/compact"
-            } else {
-                compact::is_asked(object)
-            }
+        drop(Buffer::of(keeping.input.into_bytes())); // back to where it came from
     }
 
     /// Lets the model summarise a conversation, and answers with the item that stands for it.
@@ -203,14 +226,10 @@ impl App {
                     .response(owner, id, limits, now)
                     .ok_or_else(missing)?;
                 let before = response
-                    .parent
-                    .as_deref()
+                    .parent()
                     .and_then(|parent| memory.conversation(owner, parent, limits, now));
-                let items: Vec<Arc<str>> = before
-                    .unwrap_or_default()
-                    .into_iter()
-                    .chain(response.input)
-                    .collect();
+                let mut items = before.unwrap_or_default();
+                items.extend(Item::inputs(&response));
                 Ok(items_document(&items))
             }
             _ => Err(missing()),

@@ -242,11 +242,7 @@ aliases:
 
     #[test]
     fn a_key_with_models_sees_no_others() {
-        let key = ClientKey {
-            name: "laptop".into(),
-            key: Secret::new("k"),
-            models: vec!["gpt-*".into()],
-        };
+        let key = ClientKey::new("laptop".into(), Secret::new("k"), vec!["gpt-*".into()]);
         assert!(snapshot(FILE).resolve("gpt-5-mini", Some(&key)).is_ok());
         assert_eq!(refused("anthropic", Some(&key)).0, 403);
         let (status, message) = refused("gpt", Some(&key));

@@ -3,6 +3,7 @@
 use super::neutral::{Annotation, Block, Event, Keyed, Open, Piece, Reply, Sink, Start, Usage};
 use super::text::Text;
 use crate::error::{Error, Kind};
+use crate::wire::json::Raw;
 
 /// Bytes of an answer that is gathered.
 pub const GATHERED_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -147,10 +148,12 @@ impl Reply<'_> {
                     logprobs,
                 } => {
                     emit(key, Event::Open(Open::Text))?;
-                    let array = format!("[{logprobs}]");
-                    let odds = crate::wire::json::Raw::parse(&array)
-                        .ok()
-                        .filter(|_| !logprobs.is_empty());
+                    let array = match logprobs.as_str() {
+                        "" => String::new(),
+                        elements => format!("[{elements}]"),
+                    };
+                    let odds = (!array.is_empty()).then(|| Raw::parse(&array));
+                    let odds = odds.and_then(Result::ok);
                     if !text.is_empty() || odds.is_some() {
                         emit(
                             key,

@@ -146,21 +146,28 @@ pub struct Made {
 impl Made {
     /// An id of this answer: `prefix` and 24 letters and digits, another for each `number`.
     pub fn id(&self, prefix: &str, number: u64) -> String {
+        let mut id = Vec::with_capacity(prefix.len() + 24);
+        self.write_id(prefix, number, &mut id);
+        String::from_utf8(id).unwrap_or_default() // a str and ASCII
+    }
+
+    /// Appends such an id.
+    pub fn write_id(&self, prefix: &str, number: u64, out: &mut Vec<u8>) {
         const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-        let mut id = String::with_capacity(prefix.len() + 24);
-        id.push_str(prefix);
+        out.extend_from_slice(prefix.as_bytes());
         let (head, tail) = self.random.split_at(8);
         for (lane, half) in [head, tail].into_iter().enumerate() {
             let seed = half
                 .iter()
                 .fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
             let mut bits = mixed(seed ^ mixed(number.wrapping_mul(2).wrapping_add(lane as u64)));
-            for _ in 0..12 {
-                id.push(char::from(LETTERS[(bits & 31) as usize]));
+            let letters: [u8; 12] = std::array::from_fn(|_| {
+                let letter = LETTERS[(bits & 31) as usize];
                 bits >>= 5;
-            }
+                letter
+            });
+            out.extend_from_slice(&letters);
         }
-        id
     }
 }
 

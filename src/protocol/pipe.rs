@@ -4,7 +4,8 @@
 use super::context::Context;
 use super::gather::Gather;
 use super::neutral::{
-    BlockKey, Event, Finish, Grammar, Hosted, Inside, Keyed, Open, Piece, Reason, Reply, Usage,
+    Block, BlockKey, Event, Finish, Grammar, Hosted, Inside, Keyed, Open, Piece, Reason, Reply,
+    Usage,
 };
 use super::pattern::{Pattern, Told};
 use super::pause::Pause;
@@ -535,14 +536,46 @@ pub fn convert_response(
     warnings: &mut Warnings,
     mut out: Vec<u8>,
 ) -> Result<Vec<u8>, Error> {
-    let mut gather = Gather::default();
-    each_event(upstream, cx, made, body, warnings, &mut |event, _| {
-        gather.take(event)
-    })?;
-    let reply = gather.reply().ok_or_else(truncated)?;
+    let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Upstream))?;
+    let mut reply = twins::read_reply(upstream, object, cx, warnings)?;
+    if passes(&reply, cx) {
+        note_end(&reply.finish, cx.upstream, warnings);
+    } else {
+        reply = through_events(reply, cx, made, warnings)?;
+    }
     out.reserve(body.len() + 512);
     twins::write_reply(client, &reply, cx, made, warnings, &mut out)?;
     Ok(out)
+}
+
+/// Whether an answer means to its client what it means to its upstream: texts without a proof, a call or a stop to look for.
+/// Most are so, and then nothing of them has to be copied.
+pub(super) fn passes(reply: &Reply<'_>, cx: &Context) -> bool {
+    let is_plain = |block: &Block<'_>| match block {
+        Block::Text { logprobs, .. } => logprobs.is_empty(),
+        Block::Reasoning { proof, .. } => proof.is_none(),
+        Block::Refusal(_) => true,
+        Block::Call { .. } | Block::Hosted(_) => false,
+    };
+    reply.blocks.iter().all(is_plain)
+        && reply.blocks.len() <= BLOCKS_MAX
+        && cx.stops.is_empty()
+        && cx.limit.is_none()
+        && reply.finish.explanation.is_none()
+}
+
+/// A whole answer in the client's words.
+pub(super) fn through_events(
+    reply: Reply<'_>,
+    cx: &Context,
+    made: &Made,
+    warnings: &mut Warnings,
+) -> Result<Reply<'static>, Error> {
+    let mut gather = Gather::default();
+    each_event(reply, cx, made, warnings, &mut |event, _| {
+        gather.take(event)
+    })?;
+    gather.reply().ok_or_else(truncated)
 }
 
 /// The stream a client asked for, made of the whole answer an upstream gave instead.
@@ -557,9 +590,11 @@ pub fn replay(
     body: &[u8],
     warnings: &mut Warnings,
 ) -> Result<Vec<u8>, Error> {
+    let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Upstream))?;
+    let reply = twins::read_reply(upstream, object, cx, warnings)?;
     let mut writer = Writer::new(client, cx, made);
     let mut out = Vec::with_capacity(body.len() * 2 + 1024);
-    each_event(upstream, cx, made, body, warnings, &mut |event, cx| {
+    each_event(reply, cx, made, warnings, &mut |event, cx| {
         writer.write(event, cx, &mut out)
     })?;
     Ok(out)
@@ -567,15 +602,12 @@ pub fn replay(
 
 /// The events of a whole answer, in the client's words.
 fn each_event(
-    upstream: Protocol,
+    reply: Reply<'_>,
     cx: &Context,
     made: &Made,
-    body: &[u8],
     warnings: &mut Warnings,
     write: &mut Write<'_>,
 ) -> Result<(), Error> {
-    let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Upstream))?;
-    let reply: Reply<'_> = twins::read_reply(upstream, object, cx, warnings)?;
     let mut middle = Middle::new(cx.clone(), made.clone());
     reply.emit(&mut |keyed| middle.push(keyed, write))?;
     warnings.merge(middle.warnings);

@@ -31,8 +31,9 @@ pub fn text<'a>(object: &mut Object<'a>, key: &str) -> Result<Option<Text<'a>>, 
 
 /// A string that must be there.
 pub fn needed_text<'a>(object: &mut Object<'a>, key: &str, place: &str) -> Result<Text<'a>, Error> {
-    let value = raw(object, key).ok_or_else(|| wrong(format!("{place}.{key}"), "is missing"))?;
-    as_text(value, &format!("{place}.{key}"))
+    let field = || format!("{place}.{key}");
+    let value = raw(object, key).ok_or_else(|| wrong(field(), "is missing"))?;
+    Text::of(value).ok_or_else(|| expected(&field(), "a string", value))
 }
 
 /// A boolean.

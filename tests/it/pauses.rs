@@ -79,7 +79,10 @@ fn act(peer: &mut Peer, left: &Gate) -> io::Result<()> {
                 ("refuse", _) => {
                     let body =
                         r#"{"type":"error","error":{"type":"overloaded_error","message":"boom"}}"#;
-                    return peer.send(json_answer(529, body));
+                    let length = body.len();
+                    return peer.send(format!(
+                        "HTTP/1.1 529 Overloaded\r\ncontent-type: application/json\r\nretry-after: 9\r\ncontent-length: {length}\r\n\r\n{body}"
+                    ));
                 }
                 ("cut", _) if stream => {
                     let events = blocks(part, false);
@@ -284,6 +287,8 @@ fn a_turn_that_is_not_gone_on_with_is_never_a_complete_answer() {
             assert!(word != "refuse" || told.contains("boom"), "{told}");
             let reply = house.ask(client, word, false);
             assert!(reply.status >= 500, "{word}: {}", reply.text());
+            let again = (word == "refuse").then(|| "9".to_owned());
+            assert_eq!(reply.header("retry-after"), again, "{word}");
             assert!(reply.json()["error"]["message"].is_string());
         }
     }

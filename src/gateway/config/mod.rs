@@ -14,6 +14,7 @@ pub use node::Node;
 pub use secret::Secret;
 pub use walk::Expand;
 
+use super::memory::Owner;
 use crate::wire::text::glob;
 use std::fmt;
 use std::time::Duration;
@@ -144,9 +145,22 @@ pub struct ClientKey {
     pub key: Secret,
     /// Globs of the models it may use; empty: all.
     pub models: Vec<String>,
+    /// Whose responses those are that are kept for it.
+    pub owner: Owner,
 }
 
 impl ClientKey {
+    /// A key of that name.
+    pub fn new(name: String, key: Secret, models: Vec<String>) -> ClientKey {
+        let owner = Owner::of_key(key.expose());
+        ClientKey {
+            name,
+            key,
+            models,
+            owner,
+        }
+    }
+
     /// Whether this key may use the alias or upstream of that name.
     pub fn allows(&self, model: &str) -> bool {
         self.models.is_empty() || self.models.iter().any(|pattern| glob(pattern, model))

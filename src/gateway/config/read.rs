@@ -161,7 +161,7 @@ fn read_client_keys(walk: &mut Walk<'_>, top: &Map<'_>) -> Vec<ClientKey> {
             let message = format!("another client key is named {name}, too");
             walk.found.warning(path.clone(), message);
         }
-        keys.push(ClientKey { name, key, models });
+        keys.push(ClientKey::new(name, key, models));
     }
     keys
 }

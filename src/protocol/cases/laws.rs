@@ -7,10 +7,10 @@ use crate::protocol::gather::Gather;
 use crate::protocol::neutral::{
     Block, CallKind, Event, Finish, Open, Opened, Owner, Piece, Proof, Reason, Reply, Start, Usage,
 };
-use crate::protocol::pipe::each_stream_event;
+use crate::protocol::pipe::{each_stream_event, passes, through_events};
 use crate::protocol::testing::{check_grammar, convert_response, cx, made, transcript};
 use crate::protocol::text::Text;
-use crate::protocol::twins::Writer;
+use crate::protocol::twins::{Writer, write_reply};
 use crate::protocol::{Protocol, Translator, Warnings, carrier, replay};
 use crate::wire::Dice;
 
@@ -355,6 +355,64 @@ fn whole_and_streamed_say_the_same_in_all_directions() {
             assert_eq!(of(&again), of(&events), "{place}");
         }
     }
+}
+
+#[test]
+fn an_answer_that_passes_is_written_as_its_events_would_be() {
+    let mut passed = 0;
+    for (from, to) in directions() {
+        let mut dice = Dice::new(53);
+        for round in 0..200 {
+            let answer = Answer::random(&mut dice, Owner::Chat, thoughts_max(from, to));
+            let (reply, cx) = (answer.reply(), cx(to, from));
+            if !passes(&reply, &cx) {
+                continue;
+            }
+            passed += 1;
+            let written = |reply: &Reply<'_>| {
+                let (mut out, mut warnings) = (Vec::new(), Warnings::default());
+                write_reply(to, reply, &cx, &made(), &mut warnings, &mut out).unwrap();
+                (String::from_utf8(out).unwrap(), warnings)
+            };
+            let mut found = Warnings::default();
+            let long_way = through_events(reply.clone(), &cx, &made(), &mut found).unwrap();
+            assert!(found.is_empty());
+            assert_eq!(
+                written(&reply),
+                written(&long_way),
+                "{from:?} to {to:?}, {round}"
+            );
+        }
+    }
+    assert!(passed > 300, "{passed}");
+}
+
+#[test]
+fn what_has_to_be_translated_does_not_pass() {
+    let plain = cx(Chat, Messages);
+    let reply = |block| Reply {
+        start: Start::default(),
+        blocks: vec![block],
+        usage: None,
+        finish: Finish::of(Reason::Done),
+    };
+    let text = |text| Block::Text {
+        text: Text::constant(text),
+        annotations: Vec::new(),
+        logprobs: String::new(),
+    };
+    assert!(passes(&reply(text("a")), &plain));
+    let mut stopped = plain.clone();
+    stopped.stops.push("END".to_owned());
+    assert!(!passes(&reply(text("a")), &stopped));
+    let mut limited = plain.clone();
+    limited.limit = Some(1);
+    assert!(!passes(&reply(text("a")), &limited));
+    let proved = Block::Reasoning {
+        text: Text::EMPTY,
+        proof: Some(Proof::native(Owner::Messages, Text::constant("p"))),
+    };
+    assert!(!passes(&reply(proved), &plain));
 }
 
 /// Cuts a stream after each byte: the client gets an error, or all that was said.

@@ -351,8 +351,8 @@ pub fn write(
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     Members::object(out, |m| {
-        m.str("id", &id(reply, made))
-            .str("object", "chat.completion");
+        write_id(reply, made, m.key("id"));
+        m.raw("object", "\"chat.completion\"");
         m.number("created", reply.start.created.unwrap_or(made.now_unix_s));
         m.text("model", &cx.model);
         m.array("choices", |list| {
@@ -389,7 +389,8 @@ pub(super) fn tier_word(tier: &Text<'_>, cx: &Context) -> &'static str {
 }
 
 /// `chatcmpl-` and the tail of the upstream's id, so that the two can be found together in logs; else an id of ours.
-fn id(reply: &Reply<'_>, made: &Made) -> String {
+fn write_id(reply: &Reply<'_>, made: &Made, out: &mut Vec<u8>) {
+    const PREFIX: &str = "chatcmpl-";
     let upstream = reply
         .start
         .id
@@ -400,11 +401,14 @@ fn id(reply: &Reply<'_>, made: &Made) -> String {
     let fine = tail
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    out.push(b'"');
     if fine && (8..=64).contains(&tail.len()) {
-        format!("chatcmpl-{tail}")
+        out.extend_from_slice(PREFIX.as_bytes());
+        out.extend_from_slice(tail.as_bytes());
     } else {
-        made.id("chatcmpl-", 0)
+        made.write_id(PREFIX, 0, out);
     }
+    out.push(b'"');
 }
 
 fn odds(reply: &Reply<'_>) -> Option<String> {

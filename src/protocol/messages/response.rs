@@ -145,8 +145,9 @@ pub fn write(
         .any(|block| matches!(block, Block::Refusal(_)));
     let mut broken = false;
     Members::object(out, |m| {
-        m.str("id", &id(reply, made)).str("type", "message");
-        m.str("role", "assistant").text("model", &cx.model);
+        write_id(reply, made, m.key("id"));
+        m.raw("type", "\"message\"").raw("role", "\"assistant\"");
+        m.text("model", &cx.model);
         m.array("content", |list| {
             for block in &reply.blocks {
                 broken |= !write_block(block, reply.finish.reason, list, warnings);
@@ -166,18 +167,22 @@ pub fn write(
 }
 
 /// `msg_` and the tail of the upstream's id, so that the two can be found together in logs; else an id of ours.
-fn id(reply: &Reply<'_>, made: &Made) -> String {
+fn write_id(reply: &Reply<'_>, made: &Made, out: &mut Vec<u8>) {
+    const PREFIX: &str = "msg_";
     let upstream = reply.start.id.as_ref().map(Text::decode);
     let tail = upstream
         .as_deref()
         .and_then(|id| id.split_once(['_', '-']))
         .map_or("", |(_, tail)| tail);
     let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    out.push(b'"');
     if (8..=64).contains(&tail.len()) && tail.bytes().all(fine) {
-        format!("msg_{tail}")
+        out.extend_from_slice(PREFIX.as_bytes());
+        out.extend_from_slice(tail.as_bytes());
     } else {
-        made.id("msg_", 0)
+        made.write_id(PREFIX, 0, out);
     }
+    out.push(b'"');
 }
 
 /// The error for arguments that are no JSON object: a client of this protocol cannot be given them (protocols.md 7.5).

@@ -20,12 +20,6 @@ const ASK: &str = "Summarize this conversation so that you can go on from the su
 /// What the summary begins with when it comes back.
 const INTRODUCTION: &str = "Summary of the conversation so far:\n";
 
-/// Whether a request asks for compaction: its last item is a `compaction_trigger`.
-pub fn is_asked(body: &Object<'_>) -> bool {
-    let items = body.get("input").and_then(|raw| raw.elements().ok());
-    items.and_then(Iterator::last).is_some_and(is_trigger)
-}
-
 fn is_trigger(item: Raw<'_>) -> bool {
     item.as_object()
         .ok()
@@ -216,7 +210,6 @@ mod tests {
     fn the_summary_is_asked_for_without_the_trigger() {
         let body = r#"{"model":"m","input":[{"role":"user","content":"a"},{"type":"compaction_trigger"}],"tools":[],"stream":true}"#;
         let object = Object::parse(body.as_bytes()).unwrap();
-        assert!(is_asked(&object));
         let request = String::from_utf8(summary_request(&object).unwrap()).unwrap();
         assert!(!request.contains("trigger"), "{request}");
         assert!(request.contains(r#""tool_choice":"none""#), "{request}");

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 /// What an answer echoes when nothing is known of its request.
 const ECHO: &str = r#""instructions":null,"metadata":{},"parallel_tool_calls":true,"tool_choice":"auto","tools":[],"temperature":null,"top_p":null,"store":false"#;
 
-/// The response object.
+/// The response object. What fills its `output` is a parameter of [`Envelope::write_with`].
 pub struct Envelope<'e> {
     /// The answer's id.
     pub id: String,
@@ -38,9 +38,14 @@ pub struct Envelope<'e> {
 impl Envelope<'_> {
     /// Appends it.
     pub fn write(&self, cx: &Context, out: &mut Vec<u8>) {
+        self.write_with(cx, out, |out| out.extend_from_slice(self.output));
+    }
+
+    /// Appends it; the items of its output are written where they stand, by `items`.
+    pub fn write_with(&self, cx: &Context, out: &mut Vec<u8>, items: impl FnOnce(&mut Vec<u8>)) {
         out.push(b'{');
         let mut m = Members::resume(out, true);
-        m.str("id", &self.id).str("object", "response");
+        m.str("id", &self.id).raw("object", "\"response\"");
         m.number("created_at", self.created);
         m.str("status", self.status).text("model", &cx.model);
         match self.error {
@@ -57,7 +62,7 @@ impl Envelope<'_> {
         };
         let output = m.key("output");
         output.push(b'[');
-        output.extend_from_slice(self.output);
+        items(output);
         output.push(b']');
         if let Some(tier) = self.tier {
             match cx.upstream {
@@ -146,12 +151,17 @@ impl Part {
 
     /// Appends it.
     pub fn write(&self, out: &mut Vec<u8>) {
+        self.write_of(&self.text, out);
+    }
+
+    /// Appends it with that text, still escaped, as its own.
+    pub fn write_of(&self, text: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.refusal {
             br#"{"type":"refusal","refusal":""#
         } else {
             br#"{"type":"output_text","text":""#
         });
-        out.extend_from_slice(self.text.as_bytes());
+        out.extend_from_slice(text.as_bytes());
         out.push(b'"');
         if !self.refusal {
             out.extend_from_slice(br#","annotations":["#);
@@ -168,14 +178,19 @@ impl Part {
 
     /// Adds a citation and answers its JSON.
     pub fn annotate(&mut self, annotation: &Annotation<'_>) -> &[u8] {
+        let characters = || Text::escaped(self.text.as_str()).chars();
+        let span = annotation.span.unwrap_or_else(|| (0, characters()));
+        self.annotate_at(span, annotation)
+    }
+
+    /// Adds a citation for those characters of the text and answers its JSON.
+    pub fn annotate_at(&mut self, span: (u64, u64), annotation: &Annotation<'_>) -> &[u8] {
         if self.annotated > 0 {
             self.annotations.push(b',');
         }
         self.annotated += 1;
         let start = self.annotations.len();
-        let (from, to) = annotation
-            .span
-            .unwrap_or_else(|| (0, Text::escaped(self.text.as_str()).chars()));
+        let (from, to) = span;
         Members::object(&mut self.annotations, |m| {
             m.str("type", "url_citation");
             m.number("start_index", from).number("end_index", to);
@@ -206,14 +221,24 @@ impl Part {
 
 /// A message item with those parts, joined by commas.
 pub fn message(id: &str, status: &str, parts: &[u8], out: &mut Vec<u8>) {
-    out.push(b'{');
-    let mut m = Members::resume(out, true);
-    m.str("id", id).str("type", "message").str("status", status);
-    m.str("role", "assistant");
-    let content = m.key("content");
-    content.push(b'[');
-    content.extend_from_slice(parts);
-    content.extend_from_slice(b"]}");
+    let id = |out: &mut Vec<u8>| json::write_escaped(out, id);
+    message_with(id, status, out, |out| out.extend_from_slice(parts));
+}
+
+/// The same; its id and its parts are written where they stand.
+pub fn message_with(
+    id: impl FnOnce(&mut Vec<u8>),
+    status: &str,
+    out: &mut Vec<u8>,
+    parts: impl FnOnce(&mut Vec<u8>),
+) {
+    out.extend_from_slice(br#"{"id":""#);
+    id(out);
+    out.extend_from_slice(br#"","type":"message","status":""#);
+    out.extend_from_slice(status.as_bytes());
+    out.extend_from_slice(br#"","role":"assistant","content":["#);
+    parts(out);
+    out.extend_from_slice(b"]}");
 }
 
 /// A reasoning item; `shown` is still escaped.

@@ -35,7 +35,28 @@ pub fn write(
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     let (status, incomplete) = output::ended(&reply.finish);
-    let mut items = Vec::new();
+    let envelope = Envelope {
+        id: made.id("resp_", 0),
+        created: reply.start.created.unwrap_or(made.now_unix_s),
+        status,
+        error: None,
+        incomplete,
+        output: b"",
+        usage: Some(reply.usage.unwrap_or_default()),
+        tier: reply.start.tier.as_ref(),
+    };
+    envelope.write_with(cx, out, |out| items(reply, status, made, warnings, out));
+    Ok(())
+}
+
+/// The items of an answer that ended with that status, joined by commas.
+fn items(reply: &Reply<'_>, status: &str, made: &Made, warnings: &mut Warnings, out: &mut Vec<u8>) {
+    let begin = out.len();
+    let comma = |out: &mut Vec<u8>| {
+        if out.len() > begin {
+            out.push(b',');
+        }
+    };
     let mut number = 0;
     let mut fresh = |prefix: &str| {
         number += 1;
@@ -45,22 +66,23 @@ pub fn write(
     while let Some(block) = rest.first() {
         let run = rest.iter().take_while(|block| is_said(block)).count();
         if run > 0 {
-            let last = run == rest.len();
-            message(
-                &rest[..run],
-                if last { status } else { "completed" },
-                &mut fresh,
-                &mut items,
-            );
-            rest = &rest[run..];
+            let (said, after) = rest.split_at(run);
+            rest = after;
+            if said.iter().any(says_something) {
+                comma(out);
+                let status = if rest.is_empty() { status } else { "completed" };
+                let id = fresh("msg_");
+                let id = |out: &mut Vec<u8>| out.extend_from_slice(id.as_bytes());
+                output::message_with(id, status, out, |out| parts(said, out));
+            }
             continue;
         }
         match block {
             Block::Reasoning { text, proof } => {
                 let proof = proof.as_ref().and_then(output::encrypted);
                 if !text.is_empty() || proof.is_some() {
-                    comma(&mut items);
-                    output::reasoning(&fresh("rs_"), text.as_escaped(), proof.as_ref(), &mut items);
+                    comma(out);
+                    output::reasoning(&fresh("rs_"), text.as_escaped(), proof.as_ref(), out);
                 }
             }
             Block::Call {
@@ -68,7 +90,7 @@ pub fn write(
                 arguments,
                 whole,
             } => {
-                comma(&mut items);
+                comma(out);
                 let status = if *whole { "completed" } else { "incomplete" };
                 let arguments = match arguments.as_escaped() {
                     "" if *whole && head.kind != CallKind::Custom => "{}",
@@ -77,56 +99,47 @@ pub fn write(
                 let id = fresh(output::call_prefix(head.kind));
                 let typed = match head.kind {
                     CallKind::Builtin(kind) if *whole => {
-                        output::builtin(&id, status, kind, head, arguments, &mut items)
+                        output::builtin(&id, status, kind, head, arguments, out)
                     }
                     _ => false,
                 };
                 if !typed {
-                    output::call(&id, status, head, arguments, &mut items);
+                    output::call(&id, status, head, arguments, out);
                 }
             }
             Block::Hosted(hosted) if output::is_web_search(hosted) => {
-                comma(&mut items);
-                output::web_search(&fresh("ws_"), "completed", hosted, &mut items);
+                comma(out);
+                output::web_search(&fresh("ws_"), "completed", hosted, out);
             }
             Block::Hosted(hosted) => warnings.add(hosted.name.decode(), "dropped"),
             Block::Text { .. } | Block::Refusal(_) => {}
         }
         rest = &rest[1..];
     }
-    Envelope {
-        id: made.id("resp_", 0),
-        created: reply.start.created.unwrap_or(made.now_unix_s),
-        status,
-        error: None,
-        incomplete,
-        output: &items,
-        usage: Some(reply.usage.unwrap_or_default()),
-        tier: reply.start.tier.as_ref(),
-    }
-    .write(cx, out);
-    Ok(())
 }
 
 fn is_said(block: &Block<'_>) -> bool {
     matches!(block, Block::Text { .. } | Block::Refusal(_))
 }
 
-fn comma(items: &mut Vec<u8>) {
-    if !items.is_empty() {
-        items.push(b',');
+/// Empty texts are no parts of a message.
+fn says_something(block: &Block<'_>) -> bool {
+    match block {
+        Block::Text {
+            text, annotations, ..
+        } => !text.is_empty() || !annotations.is_empty(),
+        Block::Refusal(text) => !text.is_empty(),
+        _ => false,
     }
 }
 
-/// Adjacent texts are parts of one message; empty ones are none.
-fn message(
-    blocks: &[Block<'_>],
-    status: &str,
-    fresh: &mut impl FnMut(&str) -> String,
-    items: &mut Vec<u8>,
-) {
-    let mut parts = Vec::new();
-    for block in blocks {
+/// Adjacent texts are parts of one message.
+fn parts(said: &[Block<'_>], out: &mut Vec<u8>) {
+    let begin = out.len();
+    for block in said.iter().filter(|block| says_something(block)) {
+        if out.len() > begin {
+            out.push(b',');
+        }
         let mut part = output::Part::default();
         match block {
             Block::Text {
@@ -134,25 +147,20 @@ fn message(
                 annotations,
                 logprobs,
             } => {
-                part.text = text.as_escaped().to_owned();
                 for annotation in annotations {
-                    part.annotate(annotation);
+                    let span = annotation.span.unwrap_or_else(|| (0, text.chars()));
+                    part.annotate_at(span, annotation);
                 }
-                part.odds(&format!("[{logprobs}]"));
+                if !logprobs.is_empty() {
+                    part.odds(&format!("[{logprobs}]"));
+                }
+                part.write_of(text.as_escaped(), out);
             }
             Block::Refusal(text) => {
                 part.refusal = true;
-                part.text = text.as_escaped().to_owned();
+                part.write_of(text.as_escaped(), out);
             }
-            _ => continue,
+            _ => {}
         }
-        if !part.text.is_empty() || part.annotated > 0 {
-            comma(&mut parts);
-            part.write(&mut parts);
-        }
-    }
-    if !parts.is_empty() {
-        comma(items);
-        output::message(&fresh("msg_"), status, &parts, items);
     }
 }

@@ -5,8 +5,11 @@ use crate::error::{Blame, Error, Kind};
 use crate::protocol::refusal::wrong;
 use crate::protocol::render::{Members, one_line};
 use crate::protocol::text::Text;
-use crate::wire::json::{Edit, JsonKind, Object, Raw, member, splice};
+use crate::wire::json::{Edit, JsonKind, Object, Raw, Walk, member, splice};
 use std::borrow::Cow;
+
+/// Items that are longer refer to nothing and ask for nothing: they are not looked through.
+const SAYING_BYTES_MAX: usize = 512;
 
 /// What a request says about kept state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,15 +18,106 @@ pub struct Asked<'a> {
     pub previous: Option<Cow<'a, str>>,
     /// Whether its own answer may be kept: `store` is not false.
     pub store: bool,
-    /// Its new input items, as they were written; a string becomes the user message it means.
-    pub items: Vec<Cow<'a, str>>,
+    /// Its new input items; a string becomes the user message it means.
+    pub items: Vec<Item<'a>>,
 }
 
-impl Asked<'_> {
+/// An input item as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item<'a> {
+    /// All of it.
+    pub text: Cow<'a, str>,
+    /// What it says beside what the model reads.
+    pub says: Says<'a>,
+}
+
+/// What an input item says to the server that keeps state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Says<'a> {
+    /// Nothing.
+    Nothing,
+    /// `item_reference`: the item of that id stands here.
+    Reference(Cow<'a, str>),
+    /// `compaction_trigger`: the conversation is to be summarised.
+    Trigger,
+}
+
+impl<'a> Asked<'a> {
     /// Whether nothing has to be put back before the conversion.
     pub fn is_whole(&self) -> bool {
-        self.previous.is_none() && !self.items.iter().any(|item| reference(item).is_some())
+        self.previous.is_none() && !self.refers()
     }
+
+    /// Whether an item is a reference.
+    pub fn refers(&self) -> bool {
+        let is = |item: &Item<'_>| matches!(item.says, Says::Reference(_));
+        self.items.iter().any(is)
+    }
+
+    /// Whether it asks for a summary of the conversation: its last item is a trigger.
+    pub fn wants_summary(&self) -> bool {
+        let last = self.items.last();
+        last.is_some_and(|item| item.says == Says::Trigger)
+    }
+}
+
+impl<'a> Item<'a> {
+    fn of(raw: Raw<'a>) -> Item<'a> {
+        let says = match raw.text().len() {
+            ..=SAYING_BYTES_MAX => Says::of(raw),
+            _ => Says::Nothing,
+        };
+        Item {
+            text: Cow::Borrowed(raw.text()),
+            says,
+        }
+    }
+
+    /// The `id` under which it can be referred to.
+    pub fn id(&self) -> Option<Cow<'_, str>> {
+        item_id(&self.text)
+    }
+}
+
+impl<'a> Says<'a> {
+    fn of(item: Raw<'a>) -> Says<'a> {
+        let Ok(mut members) = item.walk() else {
+            return Says::Nothing;
+        };
+        let (mut kind, mut id, mut has_role) = (None, None, false);
+        while let Ok(Some((key, value))) = members.next() {
+            match key.as_ref() {
+                "type" if kind.is_none() => kind = Some(value),
+                "id" if id.is_none() => id = Some(value),
+                "role" => has_role = true,
+                // Given twice: whoever reads it as an item refuses it.
+                "type" | "id" => return Says::Nothing,
+                _ => {}
+            }
+        }
+        let kind = kind.filter(|kind| !kind.is_null());
+        let refers = match kind.map(Text::of) {
+            Some(Some(kind)) if kind.is("compaction_trigger") => return Says::Trigger,
+            Some(kind) => kind.is_some_and(|kind| kind.is("item_reference")),
+            None => !has_role,
+        };
+        let id = id.filter(|_| refers).and_then(Raw::as_str);
+        id.map_or(Says::Nothing, Says::Reference)
+    }
+}
+
+/// The answer that a request goes on from.
+///
+/// # Errors
+/// `previous_response_id` is no string.
+pub fn previous<'a>(body: &Object<'a>) -> Result<Option<Cow<'a, str>>, Error> {
+    let raw = body.get("previous_response_id");
+    raw.filter(|raw| !raw.is_null())
+        .map(|raw| {
+            raw.as_str()
+                .ok_or_else(|| wrong("previous_response_id", "must be a string"))
+        })
+        .transpose()
 }
 
 /// Reads what a request says about kept state.
@@ -32,19 +126,17 @@ impl Asked<'_> {
 /// `input` is neither a string nor an array, or `previous_response_id` is no string.
 pub fn asked<'a>(body: &Object<'a>) -> Result<Asked<'a>, Error> {
     let get = |key: &str| body.get(key).filter(|raw| !raw.is_null());
-    let previous = get("previous_response_id")
-        .map(|raw| {
-            raw.as_str()
-                .ok_or_else(|| wrong("previous_response_id", "must be a string"))
-        })
-        .transpose()?;
+    let previous = previous(body)?;
     let items = match get("input") {
         None => Vec::new(),
-        Some(raw) if raw.kind() == JsonKind::String => vec![Cow::Owned(user_message(raw))],
+        Some(raw) if raw.kind() == JsonKind::String => vec![Item {
+            text: Cow::Owned(user_message(raw)),
+            says: Says::Nothing,
+        }],
         Some(raw) if raw.kind() == JsonKind::Array => raw
             .elements()
             .map_err(|fault| fault.blame(Blame::Client))?
-            .map(|item| Cow::Borrowed(item.text()))
+            .map(Item::of)
             .collect(),
         Some(_) => return Err(wrong("input", "must be a string or an array of items")),
     };
@@ -64,86 +156,80 @@ fn user_message(text: Raw<'_>) -> String {
     String::from_utf8(out).unwrap_or_default() // pieces of a str and ASCII
 }
 
-/// The id that an `item_reference` names. None: the item is another one.
-pub fn reference(item: &str) -> Option<String> {
-    // Long items are no references, and are not looked through.
-    const REFERENCE_BYTES_MAX: usize = 1024;
-    if item.len() > REFERENCE_BYTES_MAX {
-        return None;
-    }
-    let object = Raw::parse(item).ok()?.as_object().ok()?;
-    let kind = object.get("type").filter(|raw| !raw.is_null());
-    let names = match kind.and_then(Text::of) {
-        Some(kind) => kind.is("item_reference"),
-        None => kind.is_none() && object.get("role").is_none(),
-    };
-    let id = object.get("id").filter(|_| names)?;
-    Some(id.as_str()?.into_owned())
-}
-
 /// The `id` of an item, under which it can be referred to.
-pub fn item_id(item: &str) -> Option<String> {
-    let object = Raw::parse(item).ok()?.as_object().ok()?;
-    Some(object.get("id")?.as_str()?.into_owned())
-}
-
-/// What of a finished answer is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
-    /// Its id.
-    pub id: String,
-    /// Its output items.
-    pub items: Vec<String>,
-}
-
-/// Takes apart a whole response object. None: it is not one, or did not finish.
-pub fn answered(response: &[u8]) -> Option<Answered> {
-    let object = Object::parse(response).ok()?;
-    let status = object.get("status").and_then(Text::of)?;
-    if !status.is("completed") && !status.is("incomplete") {
-        return None;
+pub fn item_id(item: &str) -> Option<Cow<'_, str>> {
+    let mut members = Walk::parse(item.as_bytes()).ok()?;
+    while let Some((key, value)) = members.next().ok()? {
+        if key == "id" {
+            return value.as_str();
+        }
     }
-    let id = object.get("id")?.as_str()?.into_owned();
-    let items = object.get("output")?.elements().ok()?;
-    let items = items.map(|item| item.text().to_owned()).collect();
-    Some(Answered { id, items })
+    None
 }
 
-/// Takes apart a stream that was written whole (a replay): its last event holds the response.
-pub fn answered_stream(stream: &[u8]) -> Option<Answered> {
-    let text = std::str::from_utf8(stream).ok()?;
-    let data = text
-        .lines()
-        .rev()
-        .find_map(|line| line.strip_prefix("data: "))?;
-    let event = Object::parse(data.as_bytes()).ok()?;
-    answered(event.get("response")?.text().as_bytes())
+/// What of a finished answer is kept, where it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered<'a> {
+    /// Its id.
+    pub id: Cow<'a, str>,
+    /// Its output items.
+    pub items: Vec<&'a str>,
+}
+
+/// Takes apart a whole response object, as far as its output: what stands behind is not looked at. None: it is not one, or
+/// did not finish.
+pub fn answered(response: &[u8]) -> Option<Answered<'_>> {
+    let mut members = Walk::parse(response).ok()?;
+    let (mut id, mut output, mut ended) = (None, None, false);
+    while id.is_none() || output.is_none() || !ended {
+        let (key, value) = members.next().ok()??;
+        match key.as_ref() {
+            "id" => id = value.as_str(),
+            "output" => output = value.elements().ok(),
+            "status" => {
+                let status = Text::of(value)?;
+                ended = status.is("completed") || status.is("incomplete");
+                if !ended {
+                    return None;
+                }
+            }
+            _ => {}
+        }
+    }
+    let items = output?.map(Raw::text).collect();
+    Some(Answered { id: id?, items })
 }
 
 /// Takes apart what a stream's writer kept: the items joined by commas.
-pub fn split(items: &[u8]) -> Vec<String> {
+pub fn split(items: &[u8]) -> Vec<&str> {
     let Ok(items) = std::str::from_utf8(items) else {
         return Vec::new();
     };
     let array = format!("[{items}]");
-    let Ok(raw) = Raw::parse(&array) else {
+    let Ok(found) = Raw::parse(&array).and_then(Raw::elements) else {
         return Vec::new();
     };
-    raw.elements()
-        .map(|items| items.map(|item| item.text().to_owned()).collect())
-        .unwrap_or_default()
+    // The same places, without the bracket; between two items there is nothing but the comma.
+    let mut rest = items;
+    found
+        .map(|item| {
+            let (item, after) = rest.split_at(item.text().len());
+            rest = after.strip_prefix(',').unwrap_or(after);
+            item
+        })
+        .collect()
 }
 
-/// The request with `prior` items before its own, references replaced by what `look_up` finds for them, and without
-/// `previous_response_id`: a body that needs no memory. `asked` is of the same body. All other bytes stay.
+/// The request with `prior` items before its own, references replaced by what `found` has for each item that is one, and
+/// without `previous_response_id`: a body that needs no memory. `asked` is of the same body. All other bytes stay.
 ///
 /// # Errors
-/// A reference that `look_up` does not know.
-pub fn expand(
+/// A reference for which there is nothing.
+pub fn expand<'f>(
     body: &Object<'_>,
     asked: &Asked<'_>,
     prior: &[&str],
-    look_up: &dyn Fn(&str) -> Option<String>,
+    found: &dyn Fn(usize) -> Option<&'f str>,
 ) -> Result<Vec<u8>, Error> {
     let mut input = String::from("[");
     let mut add = |item: &str| {
@@ -156,14 +242,15 @@ pub fn expand(
         add(item);
     }
     for (at, item) in asked.items.iter().enumerate() {
-        match reference(item) {
-            None => add(item),
-            Some(id) => match look_up(&id) {
-                // Kept with its answer: already among the prior items when the client goes on from that answer.
-                Some(found) if prior.contains(&found.as_str()) => {}
-                Some(found) => add(&found),
-                None => return Err(not_found(&format!("input[{at}]"), &id)),
-            },
+        let Says::Reference(id) = &item.says else {
+            add(&item.text);
+            continue;
+        };
+        match found(at) {
+            // Kept with its answer: already among the prior items when the client goes on from that answer.
+            Some(found) if prior.contains(&found) => {}
+            Some(found) => add(found),
+            None => return Err(not_found(&format!("input[{at}]"), id)),
         }
     }
     input.push(']');
@@ -211,6 +298,10 @@ mod tests {
         Object::parse(json.as_bytes()).unwrap()
     }
 
+    fn texts<'a>(asked: &'a Asked<'_>) -> Vec<&'a str> {
+        asked.items.iter().map(|item| &*item.text).collect()
+    }
+
     #[test]
     fn a_request_says_what_it_adds_and_where_it_goes_on() {
         let object = body(r#"{"previous_response_id":"resp_1","input":"Hi","model":"m"}"#);
@@ -218,7 +309,7 @@ mod tests {
         assert_eq!(asked.previous.as_deref(), Some("resp_1"));
         assert!(asked.store && !asked.is_whole());
         assert_eq!(
-            asked.items,
+            texts(&asked),
             [r#"{"type":"message","role":"user","content":"Hi"}"#]
         );
         let object =
@@ -226,11 +317,62 @@ mod tests {
         let asked = super::asked(&object).unwrap();
         assert!(!asked.store && asked.previous.is_none() && !asked.is_whole());
         assert!(super::asked(&body(r#"{"input":7}"#)).is_err());
+        assert!(super::asked(&body(r#"{"input":"x","previous_response_id":7}"#)).is_err());
         assert!(
             super::asked(&body(r#"{"input":"x","previous_response_id":null}"#))
                 .unwrap()
                 .is_whole()
         );
+    }
+
+    #[test]
+    fn what_an_item_says_is_read_from_its_members_in_any_order() {
+        let says = |item: &str| {
+            let input = format!(r#"{{"input":[{item}]}}"#);
+            let object = body(&input);
+            let asked = super::asked(&object).unwrap();
+            match &asked.items[0].says {
+                Says::Nothing => "nothing".to_owned(),
+                Says::Trigger => "trigger".to_owned(),
+                Says::Reference(id) => id.clone().into_owned(),
+            }
+        };
+        assert_eq!(says(r#"{"id":"a","type":"item_reference"}"#), "a");
+        assert_eq!(says(r#"{"type":"item_reference","\u0069d":"a\n"}"#), "a\n");
+        assert_eq!(says(r#"{"id":"a","type":null}"#), "a");
+        assert_eq!(says(r#"{"type":"compaction_trigger"}"#), "trigger");
+        for nothing in [
+            r#"{"id":"a","role":"user"}"#,
+            r#"{"role":"user","id":"a","type":null}"#,
+            r#"{"id":"a","type":7}"#,
+            r#"{"id":"a","type":"message"}"#,
+            r#"{"type":"item_reference"}"#,
+            r#"{"type":"item_reference","id":7}"#,
+            r#"{"id":"a","id":"b"}"#,
+            r#"[]"#,
+            "7",
+        ] {
+            assert_eq!(says(nothing), "nothing", "{nothing}");
+        }
+        let long = format!(r#"{{"id":"a","x":"{}"}}"#, "x".repeat(SAYING_BYTES_MAX));
+        assert_eq!(says(&long), "nothing");
+    }
+
+    #[test]
+    fn the_last_item_may_ask_for_a_summary() {
+        let asks = |items: &str| {
+            let input = format!(r#"{{"input":{items}}}"#);
+            super::asked(&body(&input)).unwrap().wants_summary()
+        };
+        let trigger = r#"{"type":"compaction_trigger"}"#;
+        assert!(asks(&format!(
+            r#"[{{"role":"user","content":"a"}},{trigger}]"#
+        )));
+        assert!(!asks(&format!(
+            r#"[{trigger},{{"role":"user","content":"a"}}]"#
+        )));
+        assert!(!asks(r#""compaction_trigger""#));
+        assert!(!asks("[]"));
     }
 
     #[test]
@@ -240,8 +382,7 @@ mod tests {
         );
         let asked = asked(&object).unwrap();
         let kept = r#"{"role":"user","content":"a"}"#;
-        let found =
-            |id: &str| (id == "msg_9").then(|| r#"{"id":"msg_9","type":"message"}"#.to_owned());
+        let found = |at: usize| (at == 0).then_some(r#"{"id":"msg_9","type":"message"}"#);
         let expanded = expand(&object, &asked, &[kept], &found).unwrap();
         assert_eq!(
             String::from_utf8(expanded).unwrap(),
@@ -259,7 +400,7 @@ mod tests {
         );
         let asked = asked(&object).unwrap();
         let item = r#"{"id":"msg_9"}"#;
-        let expanded = expand(&object, &asked, &[item], &|_| Some(item.to_owned())).unwrap();
+        let expanded = expand(&object, &asked, &[item], &|_| Some(item)).unwrap();
         assert_eq!(expanded, br#"{"input":[{"id":"msg_9"}]}"#);
     }
 
@@ -270,11 +411,12 @@ mod tests {
         let whole = whole.unwrap();
         assert_eq!(whole.id, "resp_2");
         assert_eq!(whole.items, split(br#"{"id":"a"},{"id":"b"}"#));
-        assert_eq!(item_id(&whole.items[1]).as_deref(), Some("b"));
+        assert_eq!(item_id(whole.items[1]).as_deref(), Some("b"));
+        assert!(item_id(r#"{"type":"message"}"#).is_none());
         assert!(answered(br#"{"id":"resp_2","status":"failed","output":[]}"#).is_none());
+        assert!(answered(br#"{"id":"resp_2","output":[]}"#).is_none());
+        assert!(answered(br#"{"id":"resp_2","status":"completed"}"#).is_none());
         assert!(split(b"").is_empty());
-        let stream = b"event: a\ndata: {}\n\nevent: b\ndata: {\"response\":{\"id\":\"r\",\"status\":\"incomplete\",\"output\":[]}}\n\n";
-        assert_eq!(answered_stream(stream).unwrap().id, "r");
     }
 
     #[test]
