@@ -14,7 +14,7 @@ impl<'a> Text<'a> {
     /// The string that `raw` is. None: it is not a string, or an escape in it is malformed.
     pub fn of(raw: Raw<'a>) -> Option<Text<'a>> {
         let inner = raw.string_inner()?;
-        escapes_are_sound(inner).then_some(Text(Cow::Borrowed(inner)))
+        json::escapes_are_sound(inner).then_some(Text(Cow::Borrowed(inner)))
     }
 
     /// Plain text, escaped where it must be.
@@ -190,32 +190,6 @@ fn is_surrogate(bytes: &[u8], digits: &[u8; 4]) -> bool {
 
 fn is_literal(byte: u8) -> bool {
     byte >= b' ' && byte != b'"' && byte != b'\\'
-}
-
-/// Whether each backslash starts an escape of RFC 8259 section 7.
-fn escapes_are_sound(inner: &str) -> bool {
-    let bytes = inner.as_bytes();
-    // Without a branch inside a block, so that it becomes vector compares: most of all text has no escapes.
-    let (blocks, _) = bytes.as_chunks::<16>();
-    let plain = blocks
-        .iter()
-        .take_while(|block| !block.iter().fold(false, |any, &b| any | (b == b'\\')));
-    let mut at = plain.count() * 16;
-    while let Some(next) = bytes[at..].iter().position(|&b| b == b'\\') {
-        at += next + 1;
-        match bytes.get(at) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 1,
-            Some(b'u') => {
-                let digits = bytes.get(at + 1..at + 5);
-                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    return false;
-                }
-                at += 5;
-            }
-            _ => return false,
-        }
-    }
-    true
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! Numbers stay text, `null` is not absence, key order is kept, a duplicate key is refused however it is spelt,
 //! and nesting never recurses. What lies inside a member that nobody reads is balanced, not judged; `validate` judges all.
 
+mod block;
 mod check;
 mod cursor;
 mod edit;
@@ -19,8 +20,9 @@ use std::fmt;
 pub use check::validate;
 pub use edit::{Edit, Spliced, member, splice};
 pub use elements::Elements;
-pub use escape::{decode, write_escaped, write_string};
+pub use escape::{decode, escaped_bytes, write_escaped, write_plain, write_string};
 pub use object::{MEMBERS_MAX, Object};
+pub use scan::escapes_are_sound;
 pub use walk::Walk;
 
 /// What a value is.
