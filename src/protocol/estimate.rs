@@ -41,7 +41,11 @@ pub fn of_request(request: &Request<'_>) -> u64 {
 }
 
 fn text(text: &Text<'_>) -> u64 {
-    (text.as_escaped().len() as u64).div_ceil(TOKEN_BYTES)
+    tokens(text.as_escaped().len())
+}
+
+fn tokens(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(TOKEN_BYTES)
 }
 
 fn part(part: &Part<'_>) -> u64 {
@@ -56,7 +60,9 @@ fn part(part: &Part<'_>) -> u64 {
             Source::Url(_) => IMAGE_TOKENS,
         },
         Part::Audio { data, .. } => data.as_escaped().len() as u64 / 400,
-        Part::Call(call) => FRAME_TOKENS + text(&call.name) + text(&call.arguments),
+        Part::Call(call) => {
+            FRAME_TOKENS + text(&call.name) + tokens(call.arguments.escaped_bytes())
+        }
         Part::Result(result) => FRAME_TOKENS + result.parts.iter().map(self::part).sum::<u64>(),
         Part::Hosted { json, .. } => json.text().len() as u64 / TOKEN_BYTES,
     }

@@ -14,14 +14,14 @@ impl<'a> Text<'a> {
     /// The string that `raw` is. None: it is not a string, or an escape in it is malformed.
     pub fn of(raw: Raw<'a>) -> Option<Text<'a>> {
         let inner = raw.string_inner()?;
-        escapes_are_sound(inner).then_some(Text(Cow::Borrowed(inner)))
+        json::escapes_are_sound(inner).then_some(Text(Cow::Borrowed(inner)))
     }
 
     /// The string whose inside `bytes` begin with, and what follows its closing quote. None: it is none, or it has no end.
     pub fn front(bytes: &'a [u8]) -> Option<(Text<'a>, &'a [u8])> {
         let mut end = 0;
         loop {
-            end += literal_bytes(&bytes[end..]);
+            end += json::literal_bytes(&bytes[end..]);
             match bytes.get(end)? {
                 b'"' => break,
                 b'\\' => end += escape_bytes(&bytes[end..])?,
@@ -105,7 +105,7 @@ impl<'a> Text<'a> {
 
     /// Whether each byte is a character: ASCII, and nothing escaped.
     pub fn is_simple(&self) -> bool {
-        is_simple(&self.0)
+        json::is_simple(&self.0)
     }
 
     /// How many characters it means. A pair of escaped surrogates is one.
@@ -215,47 +215,6 @@ fn is_literal(byte: u8) -> bool {
     byte >= b' ' && byte != b'"' && byte != b'\\'
 }
 
-/// Whether each byte is a character: ASCII, and no backslash. In words, the last of them over what was looked at already.
-pub fn is_simple(escaped: &str) -> bool {
-    let bytes = escaped.as_bytes();
-    let marks = |word: &[u8; 8]| {
-        let word = u64::from_le_bytes(*word);
-        (word | bytes_equal(word, b'\\')) & HIGHS
-    };
-    match bytes.last_chunk() {
-        Some(last) => {
-            let words = bytes.as_chunks().0.iter();
-            words.fold(marks(last), |any, word| any | marks(word)) == 0
-        }
-        None => bytes.iter().all(|&b| b.is_ascii() && b != b'\\'),
-    }
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = ONES << 7;
-
-/// Marks the bytes of a word that are `byte`. Whether there is one, and the lowest mark, are right; those above it may not be.
-fn bytes_equal(word: u64, byte: u8) -> u64 {
-    let rest = word ^ (ONES * u64::from(byte));
-    rest.wrapping_sub(ONES) & !rest & HIGHS
-}
-
-/// How many bytes come before the first that is a quote, a backslash or a control character. In words: most pieces of a
-/// stream are one or two.
-fn literal_bytes(bytes: &[u8]) -> usize {
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let controls = word.wrapping_sub(ONES * u64::from(b' ')) & !word & HIGHS;
-        let marks = controls | bytes_equal(word, b'"') | bytes_equal(word, b'\\');
-        if marks != 0 {
-            return at * 8 + marks.trailing_zeros() as usize / 8;
-        }
-    }
-    let rest = tail.iter().take_while(|&&byte| is_literal(byte));
-    words.len() * 8 + rest.count()
-}
-
 /// How long the escape of RFC 8259 section 7 is that `bytes` begin with. None: it is none.
 fn escape_bytes(bytes: &[u8]) -> Option<usize> {
     match bytes.get(1)? {
@@ -266,25 +225,6 @@ fn escape_bytes(bytes: &[u8]) -> Option<usize> {
         }
         _ => None,
     }
-}
-
-/// Whether each backslash starts an escape.
-fn escapes_are_sound(inner: &str) -> bool {
-    let bytes = inner.as_bytes();
-    // Without a branch inside a block, so that it becomes vector compares: most of all text has no escapes.
-    let (blocks, _) = bytes.as_chunks::<16>();
-    let plain = blocks
-        .iter()
-        .take_while(|block| !block.iter().fold(false, |any, &b| any | (b == b'\\')));
-    let mut at = plain.count() * 16;
-    while let Some(next) = bytes[at..].iter().position(|&b| b == b'\\') {
-        at += next;
-        match escape_bytes(&bytes[at..]) {
-            Some(escape) => at += escape,
-            None => return false,
-        }
-    }
-    true
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::protocol::context::{ToolEntry, Tools};
 use crate::protocol::effort::{self, Effort};
 use crate::protocol::ids::flat_name;
 use crate::protocol::neutral::{
-    Builtin, Call, CallKind, Choice, Part, Request, Tool, ToolKind, ToolName,
+    Arguments, Builtin, Call, CallKind, Choice, Part, Request, Tool, ToolKind, ToolName,
 };
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::Members;
@@ -434,11 +434,10 @@ impl Pass<'_> {
         call.namespace = None;
         match call.kind {
             CallKind::Custom if !self.free_text => {
-                let mut json = Vec::with_capacity(call.arguments.as_escaped().len() + 16);
-                Members::object(&mut json, |m| {
-                    m.text("input", &call.arguments);
-                });
-                call.arguments = Text::owned(String::from_utf8(json).unwrap_or_default()); // made of str
+                let mut json = Vec::with_capacity(call.arguments.escaped_bytes() + 16);
+                Members::object(&mut json, |m| call.arguments.write(m.key("input")));
+                let json = String::from_utf8(json).unwrap_or_default(); // made of str
+                call.arguments = Arguments::Text(Text::owned(json));
                 call.kind = CallKind::Function;
             }
             CallKind::Builtin(_) => call.kind = CallKind::Function,

@@ -32,6 +32,23 @@ fn input_of<'t>(arguments: &'t Text<'_>) -> Option<Cow<'t, str>> {
     (json.starts_with('{') && json::validate(json.as_bytes()).is_ok()).then_some(json)
 }
 
+/// Writes the `input` that an argument text is, see [`input_of`]. False: it is none, and nothing was written. A history is full
+/// of these, so they are unescaped where they go to, and judged there.
+fn write_input(arguments: &Text<'_>, out: &mut Vec<u8>) -> bool {
+    let begun = out.len();
+    if json::write_plain(out, arguments.as_escaped()).is_some() {
+        let plain = &out[begun..];
+        if plain.starts_with(b"{") && json::validate(plain).is_ok() {
+            out.truncate(begun + plain.trim_ascii_end().len());
+            return true;
+        }
+    }
+    out.truncate(begun);
+    let input = input_of(arguments);
+    out.extend_from_slice(input.as_deref().unwrap_or_default().as_bytes());
+    input.is_some()
+}
+
 /// A proof as a client of this protocol gets it: its own vendor's as it is, another's in a carrier.
 fn signature<'p>(proof: &'p Proof<'_>) -> Text<'p> {
     if proof.owner == Owner::Messages && !proof.redacted {

@@ -19,7 +19,10 @@ pub fn document_text(title: Option<&Text<'_>>, content: &Text<'_>) -> Text<'stat
 
 /// The texts of a tool result as one, `[tool error]` in front of a failed one: for Chat always, for Responses when there is
 /// nothing but text.
-pub fn flat_result(result: &ToolResult<'_>) -> Text<'static> {
+pub fn flat_result<'t>(result: &'t ToolResult<'_>) -> Text<'t> {
+    if let ([Part::Text(only)], false) = (result.parts.as_slice(), result.is_error) {
+        return only.text.borrow();
+    }
     let texts = result.parts.iter().filter_map(|part| match part {
         Part::Text(part) => Some(&part.text),
         _ => None,

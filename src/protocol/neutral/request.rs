@@ -5,7 +5,7 @@ use super::{Builtin, CallKind, Proof};
 use crate::protocol::Protocol;
 use crate::protocol::effort::{Effort, Thinking};
 use crate::protocol::text::Text;
-use crate::wire::json::Raw;
+use crate::wire::json::{self, Raw};
 use crate::wire::text::base64_decode;
 use std::borrow::Cow;
 
@@ -169,6 +169,21 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// About the bytes its conversation and its tools take in any protocol, so that what it is written into grows once.
+    pub fn size_hint(&self) -> usize {
+        let system = self
+            .system
+            .iter()
+            .map(|system| system.text.as_escaped().len() + FRAME_BYTES);
+        let parts = self
+            .turns
+            .iter()
+            .flat_map(|turn| &turn.parts)
+            .map(Part::size_hint);
+        let tools = self.tools.iter().map(Tool::size_hint);
+        system.chain(parts).chain(tools).sum::<usize>() + self.turns.len() * FRAME_BYTES
+    }
+
     /// Adds a part to the turn of that role that is being built, or begins one (protocols.md 5.2, steps 1 and 2).
     /// Tool results belong to [`Role::User`].
     pub fn push(&mut self, role: Role, part: Part<'a>) {
@@ -275,7 +290,40 @@ pub struct TextPart<'a> {
     pub cache: Option<Cache>,
 }
 
+/// Brackets, keys and words around a turn, a part or a tool.
+const FRAME_BYTES: usize = 128;
+/// The id of a call, mostly less.
+const ID_BYTES: usize = 64;
+
 impl<'a> Part<'a> {
+    /// About the bytes it is written in.
+    fn size_hint(&self) -> usize {
+        let source = |source: &Source<'_>| match source {
+            Source::Url(url) => url.as_escaped().len(),
+            Source::Data { data, .. } => data.as_escaped().len(),
+        };
+        FRAME_BYTES
+            + match self {
+                Part::Text(part) => part.text.as_escaped().len(),
+                Part::Image(image) => source(&image.source),
+                Part::File(file) => source(&file.source),
+                Part::Audio { data, .. } => data.as_escaped().len(),
+                Part::Reasoning(reasoning) => {
+                    let proof = reasoning.proof.as_ref();
+                    reasoning.text.as_escaped().len()
+                        + proof.map_or(0, |proof| proof.value.as_escaped().len())
+                }
+                Part::Refusal(text) => text.as_escaped().len(),
+                Part::Call(call) => {
+                    call.arguments.escaped_bytes() + call.name.as_escaped().len() + ID_BYTES
+                }
+                Part::Result(result) => {
+                    result.parts.iter().map(Part::size_hint).sum::<usize>() + ID_BYTES
+                }
+                Part::Hosted { json, .. } => json.text().len(),
+            }
+    }
+
     /// Text without a mark.
     pub fn text(text: Text<'a>) -> Part<'a> {
         Part::Text(TextPart { text, cache: None })
@@ -418,9 +466,61 @@ pub struct Call<'a> {
     pub name: Text<'a>,
     /// Responses namespaces. After `adapt`: None.
     pub namespace: Option<Text<'a>>,
-    /// The text the model wrote (JSON, or free text for [`CallKind::Custom`]), as a JSON string: for Messages `input`, which
-    /// is an object, a reader makes it with `Text::plain(raw.text())`.
-    pub arguments: Text<'a>,
+    /// What the tool was given.
+    pub arguments: Arguments<'a>,
+}
+
+/// What a tool was given, in the form the client's protocol has for it.
+#[derive(Clone, Debug)]
+pub enum Arguments<'a> {
+    /// The text the model wrote: JSON, or free text for [`CallKind::Custom`].
+    Text(Text<'a>),
+    /// A JSON object (Messages `input`). Escaped only when it is written: a file that was written is most of a history.
+    Object {
+        /// As it was written.
+        json: Raw<'a>,
+        /// Bytes of its text in a JSON string.
+        escaped_bytes: usize,
+    },
+}
+
+impl<'a> Arguments<'a> {
+    /// A JSON object.
+    pub fn object(json: Raw<'a>) -> Arguments<'a> {
+        Arguments::Object {
+            json,
+            escaped_bytes: json::escaped_bytes(json.text()),
+        }
+    }
+
+    /// Their text, as a JSON string.
+    pub fn text(&self) -> Text<'_> {
+        match self {
+            Arguments::Text(text) => text.borrow(),
+            Arguments::Object { json, .. } => Text::plain(json.text()),
+        }
+    }
+
+    /// Bytes of their text in a JSON string.
+    pub fn escaped_bytes(&self) -> usize {
+        match self {
+            Arguments::Text(text) => text.as_escaped().len(),
+            Arguments::Object { escaped_bytes, .. } => *escaped_bytes,
+        }
+    }
+
+    /// Whether there is nothing but white space in them.
+    pub fn is_blank(&self) -> bool {
+        matches!(self, Arguments::Text(text) if text.is_blank())
+    }
+
+    /// Appends their text as a JSON string, with its quotes.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Arguments::Text(text) => text.write(out),
+            Arguments::Object { json, .. } => json::write_string(out, json.text()),
+        }
+    }
 }
 
 /// What a client's tool answered.
@@ -450,6 +550,26 @@ pub struct Tool<'a> {
     pub kind: ToolKind<'a>,
     /// The prompt up to here should be cached.
     pub cache: Option<Cache>,
+}
+
+impl Tool<'_> {
+    /// About the bytes it is written in.
+    fn size_hint(&self) -> usize {
+        let text = |text: &Text<'_>| text.as_escaped().len();
+        FRAME_BYTES
+            + text(&self.name)
+            + self.description.as_ref().map_or(0, text)
+            + match &self.kind {
+                ToolKind::Function { parameters, .. } => {
+                    parameters.as_ref().map_or(0, |json| json.len())
+                }
+                ToolKind::Custom { grammar } => grammar
+                    .as_ref()
+                    .map_or(0, |(_, definition)| text(definition)),
+                ToolKind::Mcp(json) => json.text().len(),
+                _ => 0,
+            }
+    }
 }
 
 /// Kinds of tools.

@@ -1,7 +1,8 @@
 //! Changes of top-level members that leave every other byte where it was. The result is a list of slices
 //! for one vectored write: a body of 2 MB is never copied.
 
-use super::{Cursor, Object, write_string};
+use super::cursor::Cursor;
+use super::{Object, write_string};
 use std::ops::Deref;
 
 /// A change of one top-level member. `member` is the whole `"key":value` text, made when the configuration is loaded,
@@ -180,3 +181,6 @@ fn value_of(member: &str) -> &str {
     assert!(found.is_ok(), "an edit's member must be `\"key\":value`");
     &member[cursor.at..]
 }
+
+#[cfg(test)]
+mod tests;

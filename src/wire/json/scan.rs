@@ -1,112 +1,28 @@
-//! Where a string or a container ends, in blocks of 64 bytes. One compare marks all quotes of a block, all backslashes,
-//! all brackets; which quotes are escaped follows from arithmetic on the backslash marks (simdjson, "odd-length
-//! sequences of backslashes").
+//! Where a string or a container ends, in blocks of 64 bytes, and whether the escapes of a string are sound.
 
-use super::{specials, wrong};
+use super::block::{
+    BLOCK_BYTES, Block, any, backslashes, blocks, brackets, escaped, lowest, parity, quotes, stops,
+};
+use super::word::specials;
+use super::wrong;
 use crate::error::Fault;
 
-const BLOCK_BYTES: usize = 64;
 /// Strings are first looked at in words of eight bytes: most keys end before a block would pay.
 const WORDWISE_MAX: usize = 32;
-
-type Block = [u8; BLOCK_BYTES];
-
-/// Byte `8 * k + j` is told by bit `k` of lane `j`.
-const LANE_BITS: Block = {
-    let mut bits = [0; BLOCK_BYTES];
-    let mut at = 0;
-    while at < BLOCK_BYTES {
-        bits[at] = 1 << (at / 8);
-        at += 1;
-    }
-    bits
-};
-
-/// The bytes that pass `test`: bit `i` of the answer speaks of byte `i`. Without branches, so that the loop becomes
-/// 16-byte compares (SSE2, NEON). Intrinsics would save the transposition, but cannot be called without `unsafe`.
-#[inline(always)]
-fn mark(block: &Block, test: impl Fn(u8) -> bool) -> u64 {
-    let mut lanes = [0; BLOCK_BYTES];
-    for at in 0..BLOCK_BYTES {
-        lanes[at] = u8::from(test(block[at])).wrapping_neg() & LANE_BITS[at];
-    }
-    let (words, _) = lanes.as_chunks::<8>();
-    let sum = words
-        .iter()
-        .fold(0, |sum, word| sum | u64::from_le_bytes(*word));
-    transpose(sum)
-}
-
-/// Whether a byte passes `test`: a third of what [`mark`] costs.
-#[inline(always)]
-fn any(block: &Block, test: impl Fn(u8) -> bool) -> bool {
-    block.iter().fold(0, |any, &b| any | u8::from(test(b))) != 0
-}
-
-/// Turns an 8 by 8 matrix of bits over: bit `k` of byte `j` becomes bit `j` of byte `k` (Hacker's Delight 7-3).
-#[inline(always)]
-fn transpose(mut bits: u64) -> u64 {
-    for (shift, mask) in [
-        (7, 0x00aa_00aa_00aa_00aa),
-        (14, 0x0000_cccc_0000_cccc),
-        (28, 0x0000_0000_f0f0_f0f0),
-    ] {
-        let swap = (bits ^ (bits >> shift)) & mask;
-        bits ^= swap ^ (swap << shift);
-    }
-    bits
-}
-
-fn is_bracket(byte: u8) -> bool {
-    // `[` and `]` differ from `{` and `}` in this one bit.
-    let folded = byte | 0x20;
-    (folded == b'{') | (folded == b'}')
-}
-
-/// Which bytes a backslash escapes. `carry` is 1 when the block before ended in a backslash that escapes.
-#[inline(always)]
-fn escaped(backslash: u64, carry: &mut u64) -> u64 {
-    if backslash == 0 {
-        return std::mem::take(carry);
-    }
-    const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
-    // Subtracting the run starts from their successors walks each run to its end; parity tells who escapes whom.
-    let starts = backslash & !*carry;
-    let walked = ((starts << 1) | ODD).wrapping_sub(starts) ^ ODD;
-    let escaped = walked ^ (backslash | *carry);
-    *carry = (walked & backslash) >> 63;
-    escaped
-}
-
-/// Bit `i` is the parity of the bits up to and including `i`.
-#[inline(always)]
-fn parity(mut bits: u64) -> u64 {
-    for shift in [1, 2, 4, 8, 16, 32] {
-        bits ^= bits << shift;
-    }
-    bits
-}
-
-/// Calls `block` with each block of `bytes` and where it starts, the last one filled up with blanks, until it answers.
-#[inline(always)]
-fn blocks<A>(bytes: &[u8], mut block: impl FnMut(usize, &Block) -> Option<A>) -> Option<A> {
-    let (whole, tail) = bytes.as_chunks::<BLOCK_BYTES>();
-    for (at, bytes) in whole.iter().enumerate() {
-        if let Some(answer) = block(at * BLOCK_BYTES, bytes) {
-            return Some(answer);
-        }
-    }
-    if tail.is_empty() {
-        return None;
-    }
-    let mut last = [b' '; BLOCK_BYTES];
-    last[..tail.len()].copy_from_slice(tail);
-    block(whole.len() * BLOCK_BYTES, &last)
-}
 
 /// One past the closing quote of the string whose opening quote stands at `start`. Control characters in it are refused
 /// (RFC 8259 7); escapes are skipped over, not judged.
 pub(super) fn string_end(bytes: &[u8], start: usize) -> Result<usize, Fault> {
+    end_of_string::<false>(bytes, start)
+}
+
+/// The same, its escapes judged.
+pub(super) fn sound_string_end(bytes: &[u8], start: usize) -> Result<usize, Fault> {
+    end_of_string::<true>(bytes, start)
+}
+
+#[inline(always)]
+fn end_of_string<const JUDGED: bool>(bytes: &[u8], start: usize) -> Result<usize, Fault> {
     let mut at = start + 1;
     while at <= start + WORDWISE_MAX
         && let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk)
@@ -123,31 +39,100 @@ pub(super) fn string_end(bytes: &[u8], start: usize) -> Result<usize, Fault> {
     }
     let mut carry = 0;
     blocks(&bytes[at..], |offset, block| {
-        let mut stops = mark(block, |b| (b == b'"') | (b < b' '));
-        if stops == 0 && block[BLOCK_BYTES - 1] != b'\\' {
+        let mut stops = stops(block);
+        if !JUDGED && stops == 0 && block[BLOCK_BYTES - 1] != b'\\' {
             carry = 0;
             return None;
         }
-        let escaped = escaped(mark(block, |b| b == b'\\'), &mut carry);
-        while stops != 0 {
-            let bit = stops.trailing_zeros() as usize;
-            stops &= stops - 1;
-            if block[bit] != b'"' {
-                let at = at + offset + bit;
-                return Some(Err(wrong(at, "a control character in a string")));
-            }
-            if escaped >> bit & 1 == 0 {
-                return Some(Ok(at + offset + bit + 1));
+        let backslash = backslashes(block);
+        if JUDGED && stops | backslash | carry == 0 {
+            return None;
+        }
+        let escaped = escaped(backslash, &mut carry);
+        stops &= !escaped | !quotes(block);
+        let base = at + offset;
+        let bit = stops.trailing_zeros();
+        if JUDGED {
+            let before = 1_u64.checked_shl(bit).unwrap_or(0).wrapping_sub(1);
+            if !are_sound(bytes, base, block, escaped & before) {
+                return Some(Err(wrong(base, "a malformed escape")));
             }
         }
-        None
+        if stops == 0 {
+            return None;
+        }
+        let end = base + bit as usize;
+        Some(if block[bit as usize] == b'"' {
+            Ok(end + 1)
+        } else {
+            Err(wrong(end, "a control character in a string"))
+        })
     })
     .unwrap_or_else(|| Err(wrong(start, "a string without an end")))
 }
 
+/// What stands behind a backslash (RFC 8259 7).
+const LETTERS: [u8; 256] = {
+    let mut letters = [WRONG; 256];
+    let sound = b"\"\\/bfnrt";
+    let mut at = 0;
+    while at < sound.len() {
+        letters[sound[at] as usize] = 0;
+        at += 1;
+    }
+    letters[b'u' as usize] = HEX;
+    letters
+};
+/// No escape begins like this.
+const WRONG: u8 = 1;
+/// Four hex digits follow.
+const HEX: u8 = 2;
+
+/// Whether each of the `escaped` bytes of `block`, which stands at `base`, makes an escape.
+#[inline(always)]
+fn are_sound(bytes: &[u8], base: usize, block: &Block, escaped: u64) -> bool {
+    let (mut rest, mut seen) = (escaped, 0);
+    while rest != 0 {
+        seen |= LETTERS[usize::from(block[lowest(&mut rest)])];
+    }
+    seen == 0 || (seen & WRONG == 0 && are_hex(bytes, base, block, escaped))
+}
+
+fn are_hex(bytes: &[u8], base: usize, block: &Block, mut escaped: u64) -> bool {
+    while escaped != 0 {
+        let bit = lowest(&mut escaped);
+        if block[bit] == b'u' {
+            let digits = bytes.get(base + bit + 1..base + bit + 5);
+            if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// Whether each backslash of the inside of a string begins an escape (RFC 8259 7).
+pub fn escapes_are_sound(inner: &str) -> bool {
+    const SHORT_BYTES_MAX: usize = 32; // a name, mostly
+    let bytes = inner.as_bytes();
+    if bytes.len() <= SHORT_BYTES_MAX && !bytes.contains(&b'\\') {
+        return true;
+    }
+    let mut carry = 0;
+    let wrong = blocks(bytes, |base, block| {
+        let backslash = backslashes(block);
+        if backslash | carry == 0 {
+            return None;
+        }
+        let escaped = escaped(backslash, &mut carry);
+        (!are_sound(bytes, base, block, escaped)).then_some(())
+    });
+    wrong.is_none() && carry == 0
+}
+
 /// The kinds of the open brackets, a bit each: 64 levels in a register, the others in words below.
 #[derive(Default)]
-struct Nest {
+pub(super) struct Nest {
     top: u64,
     depth: usize,
     below: Vec<u64>,
@@ -155,7 +140,7 @@ struct Nest {
 
 impl Nest {
     #[inline(always)]
-    fn open(&mut self, brace: bool) {
+    pub(super) fn open(&mut self, brace: bool) {
         if self.depth > 0 && self.depth.is_multiple_of(64) {
             self.below.push(self.top);
         }
@@ -163,9 +148,14 @@ impl Nest {
         self.depth += 1;
     }
 
-    /// Whether the innermost bracket was of that kind.
+    /// Whether the innermost bracket is a brace. None: none is open.
+    pub(super) fn innermost(&self) -> Option<bool> {
+        (self.depth > 0).then_some(self.top & 1 == 1)
+    }
+
+    /// Closes the innermost bracket, and says whether it was of that kind.
     #[inline(always)]
-    fn close(&mut self, brace: bool) -> bool {
+    pub(super) fn close(&mut self, brace: bool) -> bool {
         let same = (self.top & 1 == 1) == brace;
         self.top >>= 1;
         self.depth -= 1;
@@ -188,8 +178,8 @@ pub(super) fn container_end(bytes: &[u8], start: usize) -> Result<usize, Fault> 
             return None;
         }
         plain = false;
-        let quotes = mark(block, |b| b == b'"');
-        let backslash = mark(block, |b| b == b'\\');
+        let quotes = quotes(block);
+        let backslash = backslashes(block);
         let quotes = quotes & !escaped(backslash, &mut carry);
         if quotes == 0 && inside != 0 {
             plain = backslash == 0;
@@ -197,11 +187,10 @@ pub(super) fn container_end(bytes: &[u8], start: usize) -> Result<usize, Fault> 
         }
         let strings = parity(quotes) ^ inside;
         inside = ((strings as i64) >> 63) as u64;
-        let mut brackets = mark(block, is_bracket) & !strings;
+        let mut brackets = brackets(block) & !strings;
         let stray = backslash & !strings;
         while brackets != 0 {
-            let bit = brackets.trailing_zeros() as usize;
-            brackets &= brackets - 1;
+            let bit = lowest(&mut brackets);
             let byte = block[bit];
             let brace = byte & 0x20 != 0;
             if byte & 0b111 == 0b011 {
@@ -337,21 +326,6 @@ mod tests {
                 check(&bytes, lead);
                 bytes[lead] = b'{';
                 check(&bytes, lead);
-            }
-        }
-    }
-
-    #[test]
-    fn every_byte_is_marked_as_what_it_is() {
-        for byte in 0..=255_u8 {
-            for place in 0..BLOCK_BYTES {
-                let mut bytes = [b'.'; BLOCK_BYTES];
-                bytes[place] = byte;
-                let bit = 1_u64 << place;
-                let expected = |is: bool| if is { bit } else { 0 };
-                assert_eq!(mark(&bytes, |b| b == byte) & bit, bit);
-                assert_eq!(mark(&bytes, is_bracket), expected(b"[]{}".contains(&byte)));
-                assert_eq!(mark(&bytes, |b| b < b' '), expected(byte < 0x20));
             }
         }
     }

@@ -1,3 +1,4 @@
+use super::object::COMPARED_EACH_MAX;
 use super::*;
 use crate::wire::dice::Dice;
 
@@ -12,14 +13,6 @@ fn refused(text: impl AsRef<[u8]>) -> String {
         Ok(_) => panic!("taken: {}", text.escape_ascii()),
         Err(fault) => fault.message.into_owned(),
     }
-}
-
-fn apply(text: &str, edits: &[Edit<'_>]) -> String {
-    let object = Object::parse(text.as_bytes()).unwrap();
-    let spliced = splice(&object, edits);
-    assert_eq!(spliced.len(), spliced.to_vec().len());
-    assert!(spliced.parts.iter().all(|part| !part.is_empty()));
-    String::from_utf8(spliced.to_vec()).unwrap()
 }
 
 #[test]
@@ -232,39 +225,6 @@ fn rule_27_a_deep_nest_never_recurses() {
 }
 
 #[test]
-fn strings_decode() {
-    let text = |token| Raw::parse(token).unwrap().as_str();
-    assert!(matches!(
-        text("\"plain ü\""),
-        Some(Cow::Borrowed("plain ü"))
-    ));
-    assert_eq!(
-        text(r#""\"\\\/\b\f\n\r\t""#).unwrap(),
-        "\"\\/\u{8}\u{c}\n\r\t"
-    );
-    assert_eq!(text(r#""\u00fc\u20AC\uD83D\uDE00!""#).unwrap(), "ü€😀!");
-    assert_eq!(text(r#""a\ud83d""#).unwrap(), "a\u{fffd}");
-    assert_eq!(text(r#""\ude00a""#).unwrap(), "\u{fffd}a");
-    assert_eq!(text(r#""\ud83d\ud83d\ude00""#).unwrap(), "\u{fffd}😀");
-    assert_eq!(text(r#""\ud83d\u0041""#).unwrap(), "\u{fffd}A");
-    assert_eq!(text(r#""\ud83dx\n""#).unwrap(), "\u{fffd}x\n");
-    for bad in [
-        r#""\q""#,
-        r#""\u12""#,
-        r#""\u12g4""#,
-        r#""\u+123""#,
-        r#""\uü12""#,
-        r#""\ü""#,
-    ] {
-        assert_eq!(text(bad), None, "{bad}");
-    }
-    assert_eq!(text("1"), None);
-    let halves = [r#""\ud83d""#, r#""\ude00""#].map(|half| Raw::parse(half).unwrap());
-    let joined = halves.map(|half| half.string_inner().unwrap()).concat();
-    assert_eq!(decode(&joined).unwrap(), "😀");
-}
-
-#[test]
 fn kinds_and_booleans() {
     let kind = |text| Raw::parse(text).unwrap().kind();
     assert_eq!(kind(" null "), JsonKind::Null);
@@ -305,36 +265,6 @@ fn elements_are_checked_before_they_are_given() {
 }
 
 #[test]
-fn every_place_of_an_escape_in_a_word() {
-    for special in ["\"", "\\", "\n", "\u{1}", "\u{1f}", "é", "\u{7f}", "😀"] {
-        for lead in 0..20 {
-            for tail in 0..20 {
-                let plain = "a".repeat(lead) + special + &"!".repeat(tail) + special;
-                let mut out = Vec::new();
-                write_string(&mut out, &plain);
-                let text = String::from_utf8(out).unwrap();
-                assert_eq!(text, serde_json::to_string(&plain).unwrap());
-                assert_eq!(Raw::parse(&text).unwrap().as_str().unwrap(), plain);
-            }
-        }
-    }
-}
-
-#[test]
-fn written_strings_read_back() {
-    let mut every = String::new();
-    every.extend((0..0x250).filter_map(char::from_u32));
-    every.push_str("\u{2028}\u{2029}😀");
-    let mut out = Vec::new();
-    write_string(&mut out, &every);
-    let text = String::from_utf8(out).unwrap();
-    assert_eq!(serde_json::from_str::<String>(&text).unwrap(), every);
-    assert_eq!(Raw::parse(&text).unwrap().as_str().unwrap(), every);
-    assert!(text.contains("\\u0000") && text.contains("\\u001f") && text.contains("\u{2028}"));
-    assert_eq!(member("a\"b", "[1]"), r#""a\"b":[1]"#);
-}
-
-#[test]
 fn validate_judges_to_the_last_leaf() {
     for good in [
         "1",
@@ -367,203 +297,6 @@ fn no_debug_output_shows_a_value() {
         shown.contains("api_key") && !shown.contains("secret"),
         "{shown}"
     );
-}
-
-const SET_A: Edit<'_> = Edit::Set {
-    key: "a",
-    member: "\"a\":9",
-};
-const SET_N: Edit<'_> = Edit::Set {
-    key: "n",
-    member: "\"n\":[8]",
-};
-const DEFAULT_A: Edit<'_> = Edit::Default {
-    key: "a",
-    member: "\"a\":7",
-};
-const DEFAULT_N: Edit<'_> = Edit::Default {
-    key: "n",
-    member: "\"n\":6",
-};
-const REMOVE_A: Edit<'_> = Edit::Remove { key: "a" };
-const REMOVE_B: Edit<'_> = Edit::Remove { key: "b" };
-const REMOVE_C: Edit<'_> = Edit::Remove { key: "c" };
-
-#[test]
-fn splice_changes_the_named_member_and_no_other_byte() {
-    let text = "\n{ \"a\" :\t1.0 , \"b\":2,\"c\" : \"3\" }\r\n";
-    for (edits, expected) in [
-        (&[][..], text),
-        (&[SET_A], "\n{ \"a\" :\t9 , \"b\":2,\"c\" : \"3\" }\r\n"),
-        (
-            &[SET_N],
-            "\n{ \"a\" :\t1.0 , \"b\":2,\"c\" : \"3\" ,\"n\":[8]}\r\n",
-        ),
-        (&[DEFAULT_A], text),
-        (
-            &[DEFAULT_N, SET_A],
-            "\n{ \"a\" :\t9 , \"b\":2,\"c\" : \"3\" ,\"n\":6}\r\n",
-        ),
-        (&[REMOVE_A], "\n{ \"b\":2,\"c\" : \"3\" }\r\n"),
-        (&[REMOVE_B], "\n{ \"a\" :\t1.0,\"c\" : \"3\" }\r\n"),
-        (&[REMOVE_C], "\n{ \"a\" :\t1.0 , \"b\":2 }\r\n"),
-        (&[REMOVE_A, REMOVE_B], "\n{ \"c\" : \"3\" }\r\n"),
-        (&[REMOVE_B, REMOVE_C], "\n{ \"a\" :\t1.0 }\r\n"),
-        (&[REMOVE_A, REMOVE_C], "\n{ \"b\":2 }\r\n"),
-        (&[REMOVE_A, REMOVE_B, REMOVE_C], "\n{  }\r\n"),
-        (
-            &[REMOVE_A, REMOVE_B, REMOVE_C, SET_N],
-            "\n{  \"n\":[8]}\r\n",
-        ),
-        (&[SET_A, REMOVE_A], "\n{ \"b\":2,\"c\" : \"3\" }\r\n"),
-        (
-            &[REMOVE_A, SET_A],
-            "\n{ \"a\" :\t9 , \"b\":2,\"c\" : \"3\" }\r\n",
-        ),
-        (
-            &[SET_N, DEFAULT_N],
-            "\n{ \"a\" :\t1.0 , \"b\":2,\"c\" : \"3\" ,\"n\":6}\r\n",
-        ),
-        (
-            &[DEFAULT_N, SET_N],
-            "\n{ \"a\" :\t1.0 , \"b\":2,\"c\" : \"3\" ,\"n\":[8]}\r\n",
-        ),
-    ] {
-        assert_eq!(apply(text, edits), expected);
-    }
-    assert_eq!(apply("{}", &[SET_A, SET_N]), "{\"a\":9,\"n\":[8]}");
-    assert_eq!(apply("{ }", &[DEFAULT_A]), "{ \"a\":7}");
-    assert_eq!(apply("{}", &[REMOVE_A]), "{}");
-    assert_eq!(apply(r#"{"\u0061":1}"#, &[SET_A]), r#"{"\u0061":9}"#);
-    assert_eq!(apply(r#"{"a":null}"#, &[DEFAULT_A]), r#"{"a":null}"#);
-    assert_eq!(
-        apply(
-            r#"{"a":1}"#,
-            &[Edit::Set {
-                key: "a",
-                member: "\"a\" : 2"
-            }]
-        ),
-        r#"{"a":2}"#
-    );
-}
-
-#[test]
-fn splice_shares_what_it_does_not_change() {
-    let text = "{\"model\":\"alias\",\"input\":\"a long text\"}";
-    let object = Object::parse(text.as_bytes()).unwrap();
-    let model = member("model", "\"target\"");
-    let spliced = splice(
-        &object,
-        &[Edit::Set {
-            key: "model",
-            member: &model,
-        }],
-    );
-    let found: Vec<_> = spliced
-        .parts
-        .iter()
-        .map(|part| std::str::from_utf8(part).unwrap())
-        .collect();
-    assert_eq!(
-        found,
-        ["{\"model\":", "\"target\"", ",\"input\":\"a long text\"}"]
-    );
-    assert!(std::ptr::eq(splice(&object, &[]).parts[0], text.as_bytes()));
-}
-
-/// What `splice` must do, told on a list of members.
-fn model_of_splice<'m>(
-    members: &[(&'m str, &'m str)],
-    edits: &[Edit<'m>],
-) -> Vec<(String, String)> {
-    let last = |key: &str| edits.iter().rev().find(|edit| edit.key() == key);
-    let value = |member: &str| member.split_once(':').unwrap().1.to_owned();
-    let mut out = Vec::new();
-    for &(key, old) in members {
-        match last(key) {
-            Some(Edit::Remove { .. }) => {}
-            Some(Edit::Set { member, .. }) => out.push((key.to_owned(), value(member))),
-            _ => out.push((key.to_owned(), old.to_owned())),
-        }
-    }
-    for (at, edit) in edits.iter().enumerate() {
-        let key = edit.key();
-        let is_last = edits[at + 1..].iter().all(|later| later.key() != key);
-        let absent = members.iter().all(|(old, _)| *old != key);
-        if let (Edit::Set { member, .. } | Edit::Default { member, .. }, true, true) =
-            (edit, is_last, absent)
-        {
-            out.push((key.to_owned(), value(member)));
-        }
-    }
-    out
-}
-
-#[test]
-fn splice_agrees_with_a_model_of_it() {
-    let mut dice = Dice::new(7);
-    let names = ["a", "b", "c", "model", "max_tokens"];
-    let values = [
-        "1",
-        "null",
-        "\"x,\\\"}\"",
-        "[1, {\"a\":2}]",
-        "{}",
-        "-0.5e3",
-        "{\"b\":[\"]\"]}",
-    ];
-    let spaces = ["", " ", "\n  ", "\t\r\n"];
-    let members: Vec<String> = names.iter().map(|name| member(name, "\"new\"")).collect();
-    for _ in 0..20_000 {
-        let mut present: Vec<(&str, &str)> = Vec::new();
-        for name in names {
-            if dice.below(3) > 0 {
-                let at = dice.below(present.len() + 1);
-                present.insert(at, (name, dice.pick(&values)));
-            }
-        }
-        let mut text = format!("{}{{", dice.pick(&spaces));
-        for (at, (key, value)) in present.iter().enumerate() {
-            if at > 0 {
-                text.push(',');
-            }
-            let s: [&str; 4] = std::array::from_fn(|_| dice.pick(&spaces));
-            text.push_str(&format!(
-                "{}\"{key}\"{}:{}{value}{}",
-                s[0], s[1], s[2], s[3]
-            ));
-        }
-        text.push_str(dice.pick(&spaces));
-        text.push('}');
-        text.push_str(dice.pick(&spaces));
-        let edits: Vec<Edit<'_>> = (0..dice.below(5))
-            .map(|_| {
-                let at = dice.below(names.len());
-                let (key, member) = (names[at], members[at].as_str());
-                match dice.below(3) {
-                    0 => Edit::Set { key, member },
-                    1 => Edit::Default { key, member },
-                    _ => Edit::Remove { key },
-                }
-            })
-            .collect();
-        let edited = apply(&text, &edits);
-        assert!(validate(edited.as_bytes()).is_ok(), "{text} -> {edited}");
-        let object = Object::parse(edited.as_bytes()).unwrap();
-        let found: Vec<_> = object
-            .iter()
-            .map(|(key, raw)| (key.to_owned(), raw.text().to_owned()))
-            .collect();
-        assert_eq!(
-            found,
-            model_of_splice(&present, &edits),
-            "{text} -> {edited}"
-        );
-        if edits.is_empty() {
-            assert_eq!(edited, text);
-        }
-    }
 }
 
 /// Whatever serde_json takes as an object without duplicate keys is taken here, member for member; whatever is taken here

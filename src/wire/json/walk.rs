@@ -1,7 +1,8 @@
 //! The members of an object one after another, none kept: for stream events, where a list per level would cost more than
 //! the reading. A key given twice is not noticed, so this is for what an upstream says, never for what is routed by.
 
-use super::{Cursor, JsonKind, Raw, wrong};
+use super::cursor::Cursor;
+use super::{JsonKind, Raw, wrong};
 use crate::error::Fault;
 use std::borrow::Cow;
 

@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::protocol::neutral::{
-    Cache, Call, CallKind, File, Image, Owner, Part, Proof, Reasoning, Request, Role, Source,
-    TextPart, ToolResult,
+    Arguments, Cache, Call, CallKind, File, Image, Owner, Part, Proof, Reasoning, Request, Role,
+    Source, TextPart, ToolResult,
 };
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::text::Text;
@@ -245,7 +245,7 @@ fn assistant<'a>(
         kind: CallKind::Function,
         name: take::needed_text(&mut function, "name", place)?,
         namespace: None,
-        arguments: take::text(&mut function, "arguments")?.unwrap_or_default(),
+        arguments: Arguments::Text(take::text(&mut function, "arguments")?.unwrap_or_default()),
     };
     request.push(Role::Assistant, Part::Call(call));
     Ok(true)
@@ -268,7 +268,7 @@ fn call<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Call<'
             kind: CallKind::Custom,
             name: take::needed_text(&mut custom, "name", place)?,
             namespace: None,
-            arguments: take::text(&mut custom, "input")?.unwrap_or_default(),
+            arguments: Arguments::Text(take::text(&mut custom, "input")?.unwrap_or_default()),
         });
     }
     let mut function = function.ok_or_else(|| {
@@ -282,7 +282,7 @@ fn call<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Call<'
         kind: CallKind::Function,
         name: take::needed_text(&mut function, "name", place)?,
         namespace: None,
-        arguments: take::text(&mut function, "arguments")?.unwrap_or_default(),
+        arguments: Arguments::Text(take::text(&mut function, "arguments")?.unwrap_or_default()),
     })
 }
 

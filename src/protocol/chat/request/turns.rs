@@ -7,8 +7,7 @@ use crate::protocol::Protocol;
 use crate::protocol::caps::{Caps, Echo, Prefill, ReasoningField, Vendor};
 use crate::protocol::neutral::flat_result;
 use crate::protocol::neutral::{
-    Cache, Call, CallKind, File, Image, Owner, Part, Reasoning, Request, Role, Source, ToolResult,
-    Turn,
+    Cache, Call, CallKind, Owner, Part, Reasoning, Request, Role, Source, ToolResult, Turn,
 };
 use crate::protocol::refusal::refuse;
 use crate::protocol::render::{Elements, Members};
@@ -48,26 +47,6 @@ impl<'r, 'a> Messages<'r, 'a> {
             caps,
             loop_start: request.turns.iter().rposition(asks).unwrap_or(0),
         })
-    }
-
-    /// About how many bytes will be written.
-    pub(super) fn size_hint(&self) -> usize {
-        let parts = self.request.turns.iter().flat_map(|turn| &turn.parts);
-        let bytes = parts.map(|part| match part {
-            Part::Text(part) => part.text.as_escaped().len(),
-            Part::Image(Image {
-                source: Source::Data { data, .. },
-                ..
-            })
-            | Part::File(File {
-                source: Source::Data { data, .. },
-                ..
-            }) => data.as_escaped().len(),
-            Part::Call(call) => call.arguments.as_escaped().len() + 128,
-            Part::Result(result) => flat_len(result),
-            _ => 64,
-        });
-        bytes.map(|bytes| bytes + 64).sum()
     }
 
     /// Writes `messages`, and the flags a prefilled answer needs.
@@ -442,18 +421,6 @@ fn has_more_than_text(result: &ToolResult<'_>) -> bool {
         .any(|part| !matches!(part, Part::Text(_)))
 }
 
-fn flat_len(result: &ToolResult<'_>) -> usize {
-    let lengths = result.parts.iter().map(|part| match part {
-        Part::Text(part) => part.text.as_escaped().len(),
-        Part::Image(Image {
-            source: Source::Data { data, .. },
-            ..
-        }) => data.as_escaped().len(),
-        _ => 64,
-    });
-    lengths.sum()
-}
-
 fn url(key: &str, source: &Source<'_>, m: &mut Members<'_>) {
     match source {
         Source::Url(url) => m.text(key, url),
@@ -473,7 +440,8 @@ fn write_call(call: &Call<'_>, m: &mut Members<'_>) {
     m.text("id", &call.id);
     if call.kind == CallKind::Custom {
         m.str("type", "custom").nested("custom", |m| {
-            m.text("name", &call.name).text("input", &call.arguments);
+            m.text("name", &call.name);
+            call.arguments.write(m.key("input"));
         });
         return;
     }
@@ -482,7 +450,7 @@ fn write_call(call: &Call<'_>, m: &mut Members<'_>) {
         if call.arguments.is_blank() {
             m.str("arguments", "{}");
         } else {
-            m.text("arguments", &call.arguments);
+            call.arguments.write(m.key("arguments"));
         }
     });
 }

@@ -28,7 +28,7 @@ pub fn write(
         ..Outgoing::default()
     };
     let messages = turns::Messages::of(request, caps)?;
-    body.reserve(messages.size_hint() + 1024);
+    body.reserve(request.size_hint() + 1024);
     Members::object(&mut body, |m| {
         m.str("model", target.model);
         if let Some(limit) = &request.limit {

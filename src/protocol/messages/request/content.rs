@@ -6,8 +6,8 @@ use super::tools;
 use crate::error::Error;
 use crate::protocol::neutral::document_text;
 use crate::protocol::neutral::{
-    Cache, Call, CallKind, File, Image, Owner, Part, Reasoning, Request, Role, Source, TextPart,
-    ToolResult,
+    Arguments, Cache, Call, CallKind, File, Image, Owner, Part, Reasoning, Request, Role, Source,
+    TextPart, ToolResult,
 };
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::take;
@@ -433,8 +433,8 @@ fn call<'a>(
     let at = |key: &str| place.of(key);
     refuse_caller(&mut block, place)?;
     let arguments = match take::raw(&mut block, "input") {
-        None => Text::constant("{}"),
-        Some(input) if input.kind() == JsonKind::Object => Text::plain(input.text()),
+        None => Arguments::Text(Text::constant("{}")),
+        Some(input) if input.kind() == JsonKind::Object => Arguments::object(input),
         Some(_) => return Err(wrong(at("input"), "an object was expected")),
     };
     let call = Call {

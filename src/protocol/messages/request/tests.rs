@@ -4,8 +4,8 @@ use super::*;
 use crate::error::{Error, Kind};
 use crate::protocol::effort::{Effort, Thinking};
 use crate::protocol::neutral::{
-    Builtin, Cache, Choice, Format, Named, Part, Request, Role, Source, System, Tool, ToolKind,
-    ToolName, ToolResult,
+    Arguments, Builtin, Cache, Choice, Format, Named, Part, Request, Role, Source, System, Tool,
+    ToolKind, ToolName, ToolResult,
 };
 use crate::protocol::testing::convert_request;
 use crate::protocol::text::Text;
@@ -80,7 +80,7 @@ fn a_claude_code_request_is_read_whole() {
         panic!("{:?}", request.turns[2]);
     };
     assert!(thought.text.is_empty() && thought.proof.as_ref().unwrap().value.is("EqQB"));
-    assert!(call.arguments.is(r#"{"path":"a.png", "n":1e2}"#));
+    assert!(call.arguments.text().is(r#"{"path":"a.png", "n":1e2}"#));
     let [Part::Result(result)] = request.turns[3].parts.as_slice() else {
         panic!("{:?}", request.turns[3]);
     };
@@ -627,7 +627,7 @@ fn calls_and_results_are_blocks() {
             kind: crate::protocol::neutral::CallKind::Function,
             name: Text::plain("f"),
             namespace: None,
-            arguments: Text::plain(arguments),
+            arguments: Arguments::Text(Text::plain(arguments)),
         })
     };
     request.push(Role::Assistant, call(r#"{"a": 1e2}"#));

@@ -1,7 +1,7 @@
 //! What an upstream is asked. `adapt` has left only what this protocol holds; here it gets its form, its limit, its marks for
 //! the cache (at most four) and the way its model is told to think.
 
-use super::super::{input_of, signature};
+use super::super::{signature, write_input};
 use super::thinking::{self, ClaudeThinking};
 use super::tools;
 use crate::error::Error;
@@ -65,7 +65,7 @@ pub fn write(
         .any(|turn| turn.role == Role::Assistant);
     let auto_cache = caps.auto_cache && talked && !writer.marks.any;
     let mut mcp = Ok(false);
-    body.reserve(size_of(request));
+    body.reserve(request.size_hint() + 1024);
     Members::object(&mut body, |m| {
         m.str("model", target.model)
             .number("max_tokens", max_tokens);
@@ -154,29 +154,6 @@ fn is_listed(tool: &Tool<'_>) -> bool {
         tool.kind,
         ToolKind::Function { .. } | ToolKind::WebSearch(_)
     )
-}
-
-/// About what the body will take, so that it grows once.
-fn size_of(request: &Request<'_>) -> usize {
-    let texts = request.system.iter().map(|system| &system.text);
-    let parts = request.turns.iter().flat_map(|turn| &turn.parts);
-    let inside = |part: &Part<'_>| match part {
-        Part::Text(part) => part.text.as_escaped().len(),
-        Part::Call(call) => call.arguments.as_escaped().len(),
-        Part::Image(Image {
-            source: Source::Data { data, .. },
-            ..
-        })
-        | Part::File(File {
-            source: Source::Data { data, .. },
-            ..
-        }) => data.as_escaped().len(),
-        Part::Reasoning(reasoning) => reasoning.text.as_escaped().len(),
-        _ => 0,
-    };
-    let all: usize = texts.map(|text| text.as_escaped().len()).sum::<usize>()
-        + parts.map(|part| inside(part) + 96).sum::<usize>();
-    all + 1024
 }
 
 fn write_thinking(
@@ -430,26 +407,21 @@ impl Writer {
     }
 
     fn call(&mut self, call: &Call<'_>, list: &mut Elements<'_>) {
-        let input = input_of(&call.arguments);
-        if input.is_none() && !self.repair {
-            return self.fail(wrong(
-                self.field,
-                format!(
-                    "the arguments of tool call {} are no JSON object",
-                    call.id.decode()
-                ),
-            ));
-        }
+        let mut sound = true;
         list.object(|m| {
             m.str("type", "tool_use").text("id", &call.id);
             m.text("name", &call.name);
-            match input {
-                Some(json) => m.raw("input", &json),
-                None => m.nested("input", |m| {
-                    m.text("arguments", &call.arguments);
-                }),
-            };
+            let out = m.key("input");
+            sound = write_input(&call.arguments.text(), out);
+            if !sound {
+                Members::object(out, |m| call.arguments.write(m.key("arguments")));
+            }
         });
+        if !sound && !self.repair {
+            let id = call.id.decode();
+            let reason = format!("the arguments of tool call {id} are no JSON object");
+            self.fail(wrong(self.field, reason));
+        }
     }
 
     fn result(&mut self, result: &ToolResult<'_>, list: &mut Elements<'_>) {

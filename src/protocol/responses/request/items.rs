@@ -6,8 +6,8 @@ use super::{settings, tools};
 use crate::error::Error;
 use crate::protocol::carrier;
 use crate::protocol::neutral::{
-    Builtin, Call, CallKind, File, Image, Owner, Part, Reasoning, Request, Role, Source, TextPart,
-    ToolResult,
+    Arguments, Builtin, Call, CallKind, File, Image, Owner, Part, Reasoning, Request, Role, Source,
+    TextPart, ToolResult,
 };
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::Members;
@@ -440,7 +440,7 @@ fn call<'a>(
             kind,
             name,
             namespace: optional(item, "namespace", path)?,
-            arguments,
+            arguments: Arguments::Text(arguments),
         }),
     );
     Ok(())

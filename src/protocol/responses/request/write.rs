@@ -30,7 +30,7 @@ pub fn write(
     let caps = target.caps;
     let mut invented = Vec::new();
     let stream = request.stream || caps.stream_only;
-    body.reserve(1024 + request.turns.len() * 256);
+    body.reserve(request.size_hint() + 1024);
     body.push(b'{');
     let mut m = Members::resume(&mut body, true);
     m.str("model", target.model);

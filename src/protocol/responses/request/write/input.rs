@@ -227,7 +227,8 @@ fn assistant<'r>(turn: &'r Turn<'_>, free: &mut Vec<&'r Text<'r>>, list: &mut El
                         m.str("type", "function_call");
                     }
                     m.text("call_id", &call.id).text("name", &call.name);
-                    m.text(if custom { "input" } else { "arguments" }, &call.arguments);
+                    let key = if custom { "input" } else { "arguments" };
+                    call.arguments.write(m.key(key));
                 });
             }
             Part::Hosted { json, .. } => {

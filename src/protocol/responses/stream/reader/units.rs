@@ -1,7 +1,7 @@
 //! How much of a text was sent, and what of a snapshot of it is left, in the one measure that does not depend on how it was
 //! escaped and cut.
 
-use crate::protocol::text::is_simple;
+use crate::wire::json::is_simple;
 
 /// UTF-16 units of an escaped text. Two texts that mean the same have the same, however they are escaped; and the units of
 /// pieces add up, even where a pair of surrogates was cut.
