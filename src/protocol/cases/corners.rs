@@ -2,6 +2,7 @@
 
 mod answers;
 mod content;
+mod parts;
 mod tools;
 mod vendors;
 
