@@ -3,6 +3,7 @@
 mod answers;
 mod content;
 mod parts;
+mod thinking;
 mod tools;
 mod vendors;
 
