@@ -159,3 +159,23 @@ fn claudes_own_cache_marks_are_read_from_chat_clients_wherever_they_set_them() {
     assert!(!sent.contains("cache_control"), "{sent}");
     assert_eq!(warnings, "");
 }
+
+#[test]
+fn a_temperature_that_is_no_number_any_more_is_clamped() {
+    let claude = Caps::of("anthropic", "claude-opus-4-1");
+    let (sent, warnings) = chat(Messages, &claude, r#""temperature":1e400"#).unwrap();
+    assert!(
+        sent.contains(r#""temperature":1,"#) || sent.contains(r#""temperature":1}"#),
+        "{sent}"
+    );
+    assert_eq!(warnings, "temperature:clamped");
+}
+
+#[test]
+fn odds_are_refused_where_the_gateway_has_to_cut_the_text() {
+    let both = r#""logprobs":true,"stop":["x"]"#;
+    let openai = Caps::of("openai", "gpt-4.1");
+    assert_eq!(param(chat(Responses, &openai, both)), "logprobs");
+    let (sent, _) = chat(Responses, &openai, r#""logprobs":true"#).unwrap();
+    assert!(sent.contains("message.output_text.logprobs"), "{sent}");
+}
