@@ -2,6 +2,7 @@
 
 mod answers;
 mod content;
+mod ids;
 mod parts;
 mod thinking;
 mod tools;
