@@ -469,6 +469,11 @@ pub enum ToolKind<'a> {
     },
     /// A tool with a fixed schema. After `adapt`: none, they are functions.
     Builtin(Builtin),
+    /// Responses `tool_search` that the client executes: the one builtin whose schema may be the client's own. None: ours.
+    ToolSearch {
+        /// A JSON Schema as it was written.
+        parameters: Option<Cow<'a, str>>,
+    },
     /// A web search by the vendor.
     WebSearch(WebSearch<'a>),
     /// A remote MCP server (Responses), the whole tool as it was written.

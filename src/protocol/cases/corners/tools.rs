@@ -118,3 +118,31 @@ fn a_forced_choice_is_held_or_refused_never_lost() {
     let claude = r#""tools":[{"type":"web_search_20250305","name":"web_search"},{"name":"f","input_schema":{"type":"object","properties":{}}}],"tool_choice":{"type":"tool","name":"web_search"}"#;
     assert_eq!(param(messages(Chat, &searching(), claude)), "tool_choice");
 }
+
+#[test]
+fn a_clients_own_search_for_tools_keeps_its_schema() {
+    let own = r#"{"type":"object","properties":{"pattern":{"type":"string"}}}"#;
+    let tools = format!(
+        r#""tools":[{{"type":"tool_search","execution":"client","description":"D","parameters":{own}}}]"#
+    );
+    for to in [Chat, Messages] {
+        let (sent, _) = responses(to, &Caps::default(), &tools).unwrap();
+        assert!(sent.contains(own) && !sent.contains("limit"), "{sent}");
+    }
+    let plain = r#""tools":[{"type":"tool_search","execution":"client"}]"#;
+    let (sent, _) = responses(Chat, &Caps::default(), plain).unwrap();
+    assert!(sent.contains(r#""query":{"type":"string"}"#), "{sent}");
+}
+
+#[test]
+fn what_is_said_of_a_namespace_reaches_the_model_once() {
+    let tools = r#""tools":[{"type":"namespace","name":"crm","description":"Customers.","tools":[{"type":"function","name":"find","description":"Finds one."},{"type":"custom","name":"run"}]}]"#;
+    for to in [Chat, Messages] {
+        let (sent, _) = responses(to, &Caps::default(), tools).unwrap();
+        assert!(
+            sent.contains(r#""description":"About all tools of crm: Customers.\n\nFinds one.""#),
+            "{sent}"
+        );
+        assert_eq!(sent.matches("Customers").count(), 1, "{sent}");
+    }
+}
