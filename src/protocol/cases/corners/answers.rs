@@ -174,3 +174,56 @@ fn work_of_a_vendors_tool_that_is_not_shown_is_named_whole_and_streamed() {
         assert_eq!(shown, client == Responses);
     }
 }
+
+#[test]
+fn a_whole_answer_cut_inside_a_call_leaves_nothing_to_act_on() {
+    let whole = |reason: &str, call: &str| {
+        format!(
+            r#"{{"id":"c","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":null,"tool_calls":[{{"id":"a","type":"function","function":{{"name":"f","arguments":"{{}}"}}}},{call}]}},"finish_reason":"{reason}"}}]}}"#
+        )
+    };
+    let half = r#"{"id":"b","type":"function","function":{"name":"g","arguments":"{\"x\":"}}"#;
+    for reason in ["length", "content_filter"] {
+        let (body, _) = answered(&cx(Responses, Chat), &whole(reason, half)).unwrap();
+        assert!(
+            body.contains(r#""status":"incomplete","call_id":"b""#)
+                && body.contains(r#""status":"completed","call_id":"a""#),
+            "{body}"
+        );
+    }
+    let (body, warnings) = answered(&cx(Messages, Chat), &whole("length", half)).unwrap();
+    assert!(
+        body.contains(r#""id":"a""#) && !body.contains(r#""id":"b""#),
+        "{body}"
+    );
+    assert_eq!(warnings, "tool_use:cut");
+    // Whole ones, and those of an answer that ended by itself, are the client's to judge.
+    let done = r#"{"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}"#;
+    let (body, _) = answered(&cx(Responses, Chat), &whole("length", done)).unwrap();
+    assert!(
+        body.contains(r#""status":"completed","call_id":"b""#),
+        "{body}"
+    );
+    let (body, _) = answered(&cx(Responses, Chat), &whole("tool_calls", half)).unwrap();
+    assert!(
+        body.contains(r#""status":"completed","call_id":"b""#),
+        "{body}"
+    );
+}
+
+#[test]
+fn the_first_choice_is_the_one_numbered_so() {
+    let choice = |index: u64, said: &str| {
+        format!(
+            r#"{{"index":{index},"message":{{"role":"assistant","content":"{said}"}},"finish_reason":"stop"}}"#
+        )
+    };
+    let whole = format!(
+        r#"{{"choices":[{},{}]}}"#,
+        choice(1, "second"),
+        choice(0, "first")
+    );
+    let (body, warnings) = answered(&cx(Responses, Chat), &whole).unwrap();
+    assert!(body.contains("first") && !body.contains("second"), "{body}");
+    assert_eq!(warnings, "choices:dropped");
+}
