@@ -11,7 +11,7 @@ use super::stops::Stops;
 use super::twins::{self, Reader, Writer};
 use super::warnings::Warnings;
 use super::{Made, Protocol};
-use crate::error::{Blame, Error, Kind};
+use crate::error::{Blame, Error, Fault, Kind};
 use crate::wire::json::Object;
 use crate::wire::sse;
 
@@ -530,7 +530,7 @@ fn each_event(
     warnings: &mut Warnings,
     write: &mut Write<'_>,
 ) -> Result<(), Error> {
-    let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Upstream))?;
+    let object = Object::parse(body).map_err(|fault| no_object(body, fault))?;
     let reply: Reply<'_> = twins::read_reply(upstream, object, cx, warnings)?;
     let mut middle = Middle::new(cx.clone(), made.clone());
     reply.emit(&mut |keyed| middle.push(keyed, write))?;
@@ -554,6 +554,17 @@ pub(super) fn each_stream_event(
     };
     stream.feed(bytes, &mut write)?;
     stream.finish(&mut write)
+}
+
+/// A whole answer that is no JSON object: relays send pages under 200, and so does a host that is no API.
+#[cold]
+fn no_object(body: &[u8], fault: Fault) -> Error {
+    let message = match body.trim_ascii_start().first() {
+        None => "the upstream answered 200 with an empty body",
+        Some(b'<') => "the upstream answered with a web page; is its base_url right?",
+        Some(_) => return fault.blame(Blame::Upstream),
+    };
+    Error::upstream(Kind::BadReply, message)
 }
 
 #[cold]

@@ -227,3 +227,17 @@ fn the_first_choice_is_the_one_numbered_so() {
     assert!(body.contains("first") && !body.contains("second"), "{body}");
     assert_eq!(warnings, "choices:dropped");
 }
+
+#[test]
+fn an_answer_that_is_no_json_is_called_what_it_is() {
+    let failed = |body: &str| {
+        let error = answered(&cx(Messages, Chat), body).unwrap_err();
+        assert_eq!(error.status(), 502);
+        error.message
+    };
+    assert!(
+        failed("\n<!doctype html><p>Bad gateway").contains("a web page; is its base_url right?")
+    );
+    assert!(failed(" \n").contains("an empty body"));
+    assert!(failed("[]").contains("an object was expected"));
+}
