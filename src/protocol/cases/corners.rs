@@ -1,6 +1,7 @@
 //! Corners of the tables of protocols.md 5 and 6 that no numbered case names.
 
 mod answers;
+mod citations;
 mod content;
 mod ids;
 mod parts;

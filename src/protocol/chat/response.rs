@@ -454,20 +454,22 @@ fn message(reply: &Reply<'_>, cx: &Context, m: &mut Members<'_>) {
     let mut proofs = Vec::new();
     // Offsets of annotations count characters of the whole content.
     let mut spans: Vec<(u64, u64, &Annotation<'_>)> = Vec::new();
+    // Bytes of it that were counted, and their characters: each is counted once, however much is cited.
+    let (mut counted, mut chars) = (0, 0);
     for block in &reply.blocks {
         match block {
             Block::Text {
                 text, annotations, ..
             } => {
                 content.push(&gap(&content, cx));
-                let start = if annotations.is_empty() {
-                    0
-                } else {
-                    content.chars()
-                };
-                for annotation in annotations {
-                    let (from, to) = annotation.span.unwrap_or((0, text.chars()));
-                    spans.push((start + from, start + to, annotation));
+                if !annotations.is_empty() {
+                    chars += Text::escaped(&content.as_escaped()[counted..]).chars();
+                    counted = content.as_escaped().len();
+                    let all = (0, text.chars());
+                    for annotation in annotations {
+                        let (from, to) = annotation.span.unwrap_or(all);
+                        spans.push((chars + from, chars + to, annotation));
+                    }
                 }
                 content.push(text);
             }

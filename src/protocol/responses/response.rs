@@ -135,8 +135,13 @@ fn message(
                 logprobs,
             } => {
                 part.text = text.as_escaped().to_owned();
+                let end = if annotations.is_empty() {
+                    0
+                } else {
+                    part.chars()
+                };
                 for annotation in annotations {
-                    part.annotate(annotation);
+                    part.annotate(annotation, end);
                 }
                 part.odds(&format!("[{logprobs}]"));
             }
