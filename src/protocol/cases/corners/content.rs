@@ -179,3 +179,23 @@ fn odds_are_refused_where_the_gateway_has_to_cut_the_text() {
     let (sent, _) = chat(Responses, &openai, r#""logprobs":true"#).unwrap();
     assert!(sent.contains("message.output_text.logprobs"), "{sent}");
 }
+
+#[test]
+fn a_title_becomes_the_name_of_a_file_of_its_type() {
+    let sent = |to: Protocol, title: &str| {
+        let body = format!(
+            r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":[{{"type":"document",{title}"source":{{"type":"base64","media_type":"application/pdf","data":"JVBER"}}}}]}}]}}"#
+        );
+        let (body, _) = ask(Messages, to, &Caps::default(), &body).unwrap();
+        let (_, rest) = body.split_once(r#""filename":""#).unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    for to in [Chat, Responses] {
+        assert_eq!(sent(to, r#""title":"Report 2.1","#), "Report 2.1.pdf");
+        assert_eq!(sent(to, r#""title":"a.PDF","#), "a.PDF");
+        assert_eq!(sent(to, ""), "document.pdf");
+    }
+    let text = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:text/csv;base64,aGk="}}]}]}"#;
+    let (body, _) = ask(Chat, Responses, &Caps::default(), text).unwrap();
+    assert!(body.contains(r#""filename":"document.csv""#), "{body}");
+}

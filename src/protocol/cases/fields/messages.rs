@@ -173,9 +173,9 @@ fn parts_of_messages_clients() {
         ),
         (
             r#"{"type":"document","title":"D","source":{"type":"base64","media_type":"application/pdf","data":"JVB"}}"#,
-            Sent(r#"{"file_data":"data:application/pdf;base64,JVB","filename":"D"}"#),
+            Sent(r#"{"file_data":"data:application/pdf;base64,JVB","filename":"D.pdf"}"#),
             Sent(
-                r#"{"type":"input_file","filename":"D","file_data":"data:application/pdf;base64,JVB"}"#,
+                r#"{"type":"input_file","filename":"D.pdf","file_data":"data:application/pdf;base64,JVB"}"#,
             ),
         ),
         (
