@@ -143,14 +143,14 @@ fn claudes_own_cache_marks_are_read_from_chat_clients_wherever_they_set_them() {
         {"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]},
         {"role":"assistant","content":null,"tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{}"}}]},
         {"role":"tool","tool_call_id":"t1","content":[{"type":"text","text":"r","cache_control":{"type":"ephemeral"}}]}],
-        "tools":[{"type":"function","cache_control":{"type":"ephemeral"},"function":{"name":"f","parameters":{"type":"object","properties":{}}}}]}"#;
+        "tools":[{"type":"function","cache_control":{"type":"ephemeral","ttl":"1h"},"function":{"name":"f","parameters":{"type":"object","properties":{}}}}]}"#;
     let claude = Caps::of("anthropic", "claude-opus-4-6");
     let (sent, warnings) = ask(Chat, Messages, &claude, body).unwrap();
     for part in [
         r#""system":[{"type":"text","text":"S","cache_control":{"type":"ephemeral","ttl":"1h"}}]"#,
         r#"{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}"#,
         r#"{"type":"tool_result","tool_use_id":"t1","content":"r","cache_control":{"type":"ephemeral"}}"#,
-        r#""input_schema":{"type":"object","properties":{}},"cache_control":{"type":"ephemeral"}"#,
+        r#""input_schema":{"type":"object","properties":{}},"cache_control":{"type":"ephemeral","ttl":"1h"}"#,
     ] {
         assert!(sent.contains(part), "{part} in {sent}");
     }
@@ -198,4 +198,30 @@ fn a_title_becomes_the_name_of_a_file_of_its_type() {
     let text = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:text/csv;base64,aGk="}}]}]}"#;
     let (body, _) = ask(Chat, Responses, &Caps::default(), text).unwrap();
     assert!(body.contains(r#""filename":"document.csv""#), "{body}");
+}
+
+#[test]
+fn a_media_type_is_the_same_in_capitals() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/PNG;base64,iVBOR"}}]}]}"#;
+    let (sent, _) = ask(Chat, Messages, &Caps::default(), body).unwrap();
+    assert!(sent.contains(r#""media_type":"image/png""#), "{sent}");
+}
+
+#[test]
+fn no_cache_mark_outlasts_one_before_it() {
+    let part = |ttl: &str| {
+        format!(
+            r#"{{"type":"text","text":"a","prompt_cache_breakpoint":{{"mode":"explicit","ttl":"{ttl}"}}}}"#
+        )
+    };
+    let parts = ["12h", "30m", "12h"].map(part).join(",");
+    let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{parts}]}}]}}"#);
+    let claude = Caps::of("anthropic", "claude-opus-4-6");
+    let (sent, _) = ask(Chat, Messages, &claude, &body).unwrap();
+    let marks: Vec<&str> = sent.split(r#""cache_control":"#).skip(1).collect();
+    let long: Vec<bool> = marks
+        .iter()
+        .map(|mark| mark.starts_with(r#"{"type":"ephemeral","ttl":"1h"}"#))
+        .collect();
+    assert_eq!(long, [true, false, false], "{sent}");
 }

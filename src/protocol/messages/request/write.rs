@@ -247,6 +247,8 @@ struct Marks {
     skip: usize,
     /// Some are written.
     any: bool,
+    /// One was written that does not last long: Claude takes none that lasts longer behind it.
+    shortened: bool,
 }
 
 impl Marks {
@@ -272,6 +274,7 @@ impl Marks {
                 count
             },
             any: known && count > 0,
+            shortened: false,
         }
     }
 
@@ -282,7 +285,8 @@ impl Marks {
             self.skip -= 1;
             return None;
         }
-        Some(mark_of(cache))
+        self.shortened |= cache == Cache::Short;
+        Some(mark_of(if self.shortened { Cache::Short } else { cache }))
     }
 }
 
@@ -345,7 +349,7 @@ impl Writer {
         let media_type = match &image.source {
             Source::Url(_) => "",
             Source::Data { media_type, .. } => {
-                match media_type.decode().as_ref() {
+                match media_type.decode().to_ascii_lowercase().as_str() {
                     "image/png" => "image/png",
                     "image/jpeg" | "image/jpg" => "image/jpeg",
                     "image/gif" => "image/gif",
