@@ -1,7 +1,9 @@
 //! How answers end, and what is told of them.
 
 use super::{answered, ask, convert, sse};
-use crate::protocol::testing::{chat_lines, chat_stream, check_stream, cx, delta, finish, made};
+use crate::protocol::testing::{
+    chat_lines, chat_stream, check_stream, cx, delta, finish, made, messages_steps,
+};
 use crate::protocol::{Caps, Context, Protocol, Translator};
 use Protocol::{Chat, Messages, Responses};
 
@@ -240,4 +242,35 @@ fn an_answer_that_is_no_json_is_called_what_it_is() {
     );
     assert!(failed(" \n").contains("an empty body"));
     assert!(failed("[]").contains("an object was expected"));
+}
+
+#[test]
+fn a_text_of_nothing_but_blanks_is_no_block_that_claude_would_refuse_later() {
+    let call = r#"{"tool_calls":[{"index":0,"id":"t1","type":"function","function":{"name":"f","arguments":"{}"}}]}"#;
+    let stream = chat_stream(&[
+        &delta(r#"{"content":"\n"}"#),
+        &delta(r#"{"content":" \n"}"#),
+        &delta(call),
+        &delta(r#"{"content":"\n\n"}"#),
+        &delta(r#"{"content":"Hi "}"#),
+        &delta(r#"{"content":" "}"#),
+        &finish("tool_calls"),
+    ]);
+    let told = check_stream(Chat, Messages, &cx(Messages, Chat), &stream);
+    assert_eq!(
+        messages_steps(&told.out)[1..],
+        [
+            "[tool_use f t1",
+            "]",
+            "[text",
+            "\n\nHi ",
+            " ",
+            "]",
+            "tool_use 0/0/0",
+            "end"
+        ]
+    );
+    let whole = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"\n\n","tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}"#;
+    let (body, _) = answered(&cx(Messages, Chat), whole).unwrap();
+    assert!(body.contains(r#""content":[{"type":"tool_use""#), "{body}");
 }
