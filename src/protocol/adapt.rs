@@ -46,7 +46,7 @@ pub fn adapt(
     turns::adapt(request, to, target.caps, warnings)?;
     reasoning::require_open_thought(request, to, target.caps, warnings);
     format::adapt(request, to, target.caps, warnings)?;
-    context.stops = fields::stops(request, to, target.caps);
+    context.stops = fields::stops(request, to, target.caps)?;
     context.limit = fields::limit(request, to, target.caps, warnings)?;
     fields::sampling(request, to, target.caps, warnings);
     Ok(context)

@@ -136,6 +136,7 @@ pub fn anthropic_word(error: &Error) -> &'static str {
         Kind::QuotaExhausted => "billing_error",
         Kind::Overloaded | Kind::AtCapacity | Kind::SidecarDown => "overloaded_error",
         Kind::Timeout => "timeout_error",
+        Kind::UpstreamStatus(409) => "conflict_error",
         Kind::UpstreamStatus(400..=499) => "invalid_request_error",
         Kind::Internal | Kind::Unreachable | Kind::BadReply | Kind::UpstreamStatus(_) => {
             "api_error"

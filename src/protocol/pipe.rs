@@ -16,7 +16,7 @@ use super::text::Text;
 use super::twins::{self, Reader, Writer};
 use super::warnings::Warnings;
 use super::{Made, Protocol};
-use crate::error::{Blame, Error, Kind};
+use crate::error::{Blame, Error, Fault, Kind};
 use crate::wire::json::Object;
 use crate::wire::sse;
 
@@ -536,7 +536,7 @@ pub fn convert_response(
     warnings: &mut Warnings,
     mut out: Vec<u8>,
 ) -> Result<Vec<u8>, Error> {
-    let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Upstream))?;
+    let object = Object::parse(body).map_err(|fault| no_object(body, fault))?;
     let mut reply = twins::read_reply(upstream, object, cx, warnings)?;
     if passes(&reply, cx) {
         note_end(&reply.finish, cx.upstream, warnings);
@@ -590,7 +590,7 @@ pub fn replay(
     body: &[u8],
     warnings: &mut Warnings,
 ) -> Result<Vec<u8>, Error> {
-    let object = Object::parse(body).map_err(|fault| fault.blame(Blame::Upstream))?;
+    let object = Object::parse(body).map_err(|fault| no_object(body, fault))?;
     let reply = twins::read_reply(upstream, object, cx, warnings)?;
     let mut writer = Writer::new(client, cx, made);
     let mut out = Vec::with_capacity(body.len() * 2 + 1024);
@@ -630,6 +630,17 @@ pub(super) fn each_stream_event(
     };
     stream.feed(bytes, &mut write)?;
     stream.finish(&mut write)
+}
+
+/// A whole answer that is no JSON object: relays send pages under 200, and so does a host that is no API.
+#[cold]
+fn no_object(body: &[u8], fault: Fault) -> Error {
+    let message = match body.trim_ascii_start().first() {
+        None => "the upstream answered 200 with an empty body",
+        Some(b'<') => "the upstream answered with a web page; is its base_url right?",
+        Some(_) => return fault.blame(Blame::Upstream),
+    };
+    Error::upstream(Kind::BadReply, message)
 }
 
 #[cold]

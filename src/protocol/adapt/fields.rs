@@ -81,7 +81,14 @@ fn tier(request: &mut Request<'_>, to: Protocol, caps: &Caps, warnings: &mut War
 }
 
 /// Takes out the stops that the upstream cannot look for: the gateway does (protocols.md 6.5).
-pub(super) fn stops(request: &mut Request<'_>, to: Protocol, caps: &Caps) -> Vec<String> {
+///
+/// # Errors
+/// Log probabilities are asked for too: what is cut inside a token has none.
+pub(super) fn stops(
+    request: &mut Request<'_>,
+    to: Protocol,
+    caps: &Caps,
+) -> Result<Vec<String>, Error> {
     request.stops.retain(|stop| !stop.is_empty());
     let native = |stop: &Text<'_>| match to {
         Protocol::Responses => false,
@@ -93,10 +100,14 @@ pub(super) fn stops(request: &mut Request<'_>, to: Protocol, caps: &Caps) -> Vec
         .into_iter()
         .partition(|stop| native(stop) && !too_many);
     request.stops = keep;
-    emulate
-        .iter()
-        .map(|stop| stop.decode().into_owned())
-        .collect()
+    if let (Some(odds), false) = (&request.logprobs, emulate.is_empty()) {
+        return Err(refuse(
+            odds.field,
+            "the upstream cannot stop at a text, and what the gateway cuts has no log probabilities",
+        ));
+    }
+    let plain = emulate.iter().map(|stop| stop.decode().into_owned());
+    Ok(plain.collect())
 }
 
 /// The output limit, within what the model takes. Answers the one that was asked for, if it had to be raised.
@@ -160,9 +171,10 @@ pub(super) fn sampling(
         lose(&mut request.temperature, "temperature", warnings);
         lose(&mut request.top_p, "top_p", warnings);
     }
-    let over_one = |temperature: Option<Raw<'_>>| temperature?.as_f64().filter(|&t| t > 1.0);
+    // A number too large to be one is over it too.
+    let over_one = |t: Raw<'_>| t.as_f64().is_none_or(|t| t > 1.0);
     if (to == Protocol::Messages || caps.vendor == Vendor::Kimi)
-        && over_one(request.temperature).is_some()
+        && request.temperature.is_some_and(over_one)
     {
         warnings.add("temperature", "clamped");
         request.temperature = Raw::parse("1").ok();

@@ -118,7 +118,10 @@ impl Pass<'_> {
     ) -> Result<Option<Tool<'a>>, Error> {
         let shown = tool.name.decode().into_owned();
         match &tool.kind {
-            ToolKind::Function { .. } | ToolKind::Custom { .. } | ToolKind::Builtin(_) => {}
+            ToolKind::Function { .. }
+            | ToolKind::Custom { .. }
+            | ToolKind::Builtin(_)
+            | ToolKind::ToolSearch { .. } => {}
             ToolKind::WebSearch(search) => {
                 let known = self.to == Protocol::Responses || self.caps.web_search;
                 if !known {
@@ -183,6 +186,7 @@ impl Pass<'_> {
                 CallKind::Function
             }
             ToolKind::Builtin(builtin) => CallKind::Builtin(*builtin),
+            ToolKind::ToolSearch { .. } => CallKind::Builtin(Builtin::ToolSearch),
             _ => CallKind::Function,
         };
         if flat != shown || tool.namespace.is_some() || declared != CallKind::Function {
@@ -229,6 +233,16 @@ impl Pass<'_> {
                 tool.description = Some(text);
                 tool.kind = ToolKind::Function {
                     parameters: Some(FREE_TEXT.into()),
+                    strict: None,
+                };
+            }
+            ToolKind::ToolSearch { parameters } => {
+                let (description, ours) = builtin::schema(Builtin::ToolSearch);
+                tool.description
+                    .get_or_insert(Text::plain(description).into_owned());
+                let parameters = parameters.take().unwrap_or(ours.into());
+                tool.kind = ToolKind::Function {
+                    parameters: Some(object_schema(parameters)),
                     strict: None,
                 };
             }

@@ -2,7 +2,7 @@
 //! empty parts, no two turns of one role, system texts only where they may stand. Moving a result changes no meaning.
 
 use crate::error::Error;
-use crate::protocol::caps::Prefill;
+use crate::protocol::caps::{IdRule, Prefill};
 use crate::protocol::ids;
 use crate::protocol::neutral::document_text;
 use crate::protocol::neutral::{Part, Request, Role, TextPart, ToolResult, Turn};
@@ -41,15 +41,45 @@ pub(super) fn adapt(
     pair(request, caps, warnings)?;
     place_system(request, to, caps);
     ends(request, to, caps, warnings)?;
-    let rule = ids::rule(to, caps);
+    rename(request, to, ids::rule(to, caps));
+    Ok(())
+}
+
+/// Ids as the target takes them, of a call and, as the results stand behind their calls in their order, of its result.
+fn rename(request: &mut Request<'_>, to: Protocol, rule: IdRule) {
+    let mut seen = HashMap::new();
+    let mut open = VecDeque::new();
     for part in request.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
         match part {
-            Part::Call(call) => call.id = ids::fix(std::mem::take(&mut call.id), rule),
-            Part::Result(result) => result.id = ids::fix(std::mem::take(&mut result.id), rule),
+            Part::Call(call) => {
+                call.id = ids::fix(std::mem::take(&mut call.id), rule);
+                // Chat goes by what stands next to each other, and Kimi wants its own back.
+                if to != Protocol::Chat {
+                    distinguish(&mut call.id, rule, &mut seen);
+                }
+                open.push_back(call.id.clone());
+            }
+            Part::Result(result) => {
+                let given = open.pop_front();
+                result.id = given.unwrap_or_else(|| ids::fix(std::mem::take(&mut result.id), rule));
+            }
             _ => {}
         }
     }
-    Ok(())
+}
+
+/// Some servers count their calls anew in each answer; Claude refuses a history that has an id twice. The second gets its number,
+/// which later turns do not change.
+fn distinguish(id: &mut Text<'_>, rule: IdRule, seen: &mut HashMap<String, u32>) {
+    loop {
+        let plain = id.decode().into_owned();
+        let count = seen.entry(plain.clone()).or_default();
+        *count += 1;
+        if *count == 1 {
+            return;
+        }
+        *id = ids::fix(Text::owned(format!("{plain}_{count}")), rule);
+    }
 }
 
 /// A text file for a server that takes no files: its text, as a plain-text document of Messages is told.

@@ -4,6 +4,7 @@ use super::details::Details;
 use super::stream::finish::{self, End};
 use super::usage;
 use crate::error::{Blame, Error, Kind};
+use crate::protocol::balance::Balance;
 use crate::protocol::caps::ReasoningField;
 use crate::protocol::context::Context;
 use crate::protocol::neutral::{
@@ -27,14 +28,7 @@ pub fn read<'a>(
     if let Some(error) = says_error(&body) {
         return Err(in_stream(error));
     }
-    let mut choices = array(&mut body, "choices")?;
-    let mut choice = match choices.next() {
-        Some(choice) => choice.as_object().map_err(blame)?,
-        None => return Err(bad("the upstream's answer has no choices")),
-    };
-    if choices.next().is_some() {
-        warnings.add("choices", "dropped");
-    }
+    let mut choice = first_choice(&mut body, warnings)?;
     // Azure leaves the message out when its filter took all of it.
     let mut message = match take::object(&mut choice, "message").map_err(upstream)? {
         Some(message) => message,
@@ -70,6 +64,9 @@ pub fn read<'a>(
             return Err(bad(format!("the upstream ended its answer with {word:?}")));
         }
     };
+    if matches!(finish.reason, Reason::Length | Reason::Filtered) {
+        cut(&mut blocks);
+    }
     let totals = body
         .get("usage")
         .and_then(usage::read)
@@ -95,6 +92,39 @@ pub fn read<'a>(
         usage: totals,
         finish,
     })
+}
+
+/// The choice numbered 0, which a server may list behind others.
+fn first_choice<'a>(body: &mut Object<'a>, warnings: &mut Warnings) -> Result<Object<'a>, Error> {
+    let mut choices = array(body, "choices")?;
+    let Some(first) = choices.next() else {
+        return Err(bad("the upstream's answer has no choices"));
+    };
+    let first = first.as_object().map_err(blame)?;
+    let number = |choice: &Object<'_>| choice.get("index").and_then(Raw::as_u64).unwrap_or(0);
+    let mut others = choices.filter_map(|raw| raw.as_object().ok()).peekable();
+    if others.peek().is_none() {
+        return Ok(first);
+    }
+    warnings.add("choices", "dropped");
+    if number(&first) == 0 {
+        return Ok(first);
+    }
+    Ok(others.find(|choice| number(choice) == 0).unwrap_or(first))
+}
+
+/// A call that was being written when the answer was ended from outside: nobody may act on it.
+fn cut(blocks: &mut [Block<'_>]) {
+    if let Some(Block::Call {
+        head,
+        arguments,
+        whole,
+    }) = blocks.last_mut()
+    {
+        let mut balance = Balance::default();
+        balance.push(arguments.as_escaped());
+        *whole = head.kind != CallKind::Custom && balance.is_whole();
+    }
 }
 
 fn bad(message: impl Into<String>) -> Error {
@@ -428,20 +458,22 @@ fn message(reply: &Reply<'_>, cx: &Context, m: &mut Members<'_>) {
     let mut proofs = Vec::new();
     // Offsets of annotations count characters of the whole content.
     let mut spans: Vec<(u64, u64, &Annotation<'_>)> = Vec::new();
+    // Bytes of it that were counted, and their characters: each is counted once, however much is cited.
+    let (mut counted, mut chars) = (0, 0);
     for block in &reply.blocks {
         match block {
             Block::Text {
                 text, annotations, ..
             } => {
                 content.push(&gap(&content, cx));
-                let start = if annotations.is_empty() {
-                    0
-                } else {
-                    content.chars()
-                };
-                for annotation in annotations {
-                    let (from, to) = annotation.span.unwrap_or((0, text.chars()));
-                    spans.push((start + from, start + to, annotation));
+                if !annotations.is_empty() {
+                    chars += Text::escaped(&content.as_escaped()[counted..]).chars();
+                    counted = content.as_escaped().len();
+                    let all = (0, text.chars());
+                    for annotation in annotations {
+                        let (from, to) = annotation.span.unwrap_or(all);
+                        spans.push((chars + from, chars + to, annotation));
+                    }
                 }
                 content.push(text);
             }

@@ -212,3 +212,93 @@ fn errors_inside_streams_have_a_kind() {
     );
     assert_eq!(kind("7"), Kind::BadReply);
 }
+
+#[test]
+fn a_conversation_that_is_too_long_is_known_in_the_words_of_each_server() {
+    let told = [
+        "The input token count (1048577) exceeds the maximum number of tokens allowed (1048576).",
+        "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+        "Invalid request: Your request exceeded model token limit: 8192 (requested: 9000)",
+        "Please reduce the length of the messages or completion.",
+        "invalid params, context window exceeds limit (2013)",
+        "Prompt exceeds max length",
+        "The number of tokens to keep from the initial prompt is greater than the context length",
+        "The input (9000 tokens) is longer than the model's context length (8192 tokens).",
+        "Range of input length should be [1, 30720]",
+        "prompt token count of 130000 exceeds the limit of 128000",
+    ];
+    for message in told {
+        let sent =
+            format!(r#"{{"error":{{"message":"{message}","type":"invalid_request_error"}}}}"#);
+        let answer = convert_error(Protocol::Messages, 400, sent.as_bytes(), "", "up");
+        let body = String::from_utf8(answer.body).unwrap();
+        assert!(
+            body.contains(r#""message":"prompt is too long: "#),
+            "{body}"
+        );
+        let answer = convert_error(Protocol::Responses, 400, sent.as_bytes(), "", "up");
+        let body = String::from_utf8(answer.body).unwrap();
+        assert!(body.contains("context_length_exceeded"), "{body}");
+    }
+    for other in [
+        "The number of images exceeds the limit of 10.",
+        "max_tokens is too large",
+    ] {
+        let sent = format!(r#"{{"error":{{"message":"{other}"}}}}"#);
+        let answer = convert_error(Protocol::Messages, 400, sent.as_bytes(), "", "up");
+        let body = String::from_utf8(answer.body).unwrap();
+        assert!(!body.contains("prompt is too long"), "{body}");
+    }
+}
+
+#[test]
+fn what_no_repetition_mends_is_not_called_the_servers_fault() {
+    let word = |code: &str| {
+        let raw = format!(r#"{{"code":"{code}","message":"no"}}"#);
+        let error = in_stream(Raw::parse(&raw).unwrap());
+        (anthropic_word(&error), openai_words(&error).0)
+    };
+    let bad = ("invalid_request_error", "invalid_request_error");
+    for code in [
+        "invalid_image_format",
+        "image_too_large",
+        "image_parse_error",
+        "failed_to_download_image",
+        "empty_image_file",
+        "data_residency_mismatch",
+    ] {
+        assert_eq!(word(code), bad, "{code}");
+    }
+    for code in [
+        "bio_policy",
+        "misalignment_policy_violation",
+        "image_content_policy_violation",
+    ] {
+        assert_eq!(
+            word(code),
+            ("permission_error", "permission_error"),
+            "{code}"
+        );
+    }
+    assert_eq!(
+        word("usage_not_included"),
+        ("billing_error", "insufficient_quota")
+    );
+    assert_eq!(
+        word("usage_limit_reached"),
+        ("rate_limit_error", "rate_limit_error")
+    );
+    assert_eq!(word("vector_store_timeout").0, "timeout_error");
+    assert_eq!(word("server_error").0, "api_error");
+}
+
+#[test]
+fn a_conflict_is_called_so_where_there_is_a_word_for_it() {
+    let answer = convert_error(Protocol::Messages, 409, br#"{"error":"busy"}"#, "", "up");
+    assert_eq!(answer.status, 409);
+    let body = String::from_utf8(answer.body).unwrap();
+    assert!(
+        body.contains(r#""type":"conflict_error","message":"busy""#),
+        "{body}"
+    );
+}

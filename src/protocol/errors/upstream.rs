@@ -8,6 +8,32 @@ use std::borrow::Cow;
 /// Of a body that is no JSON, this much is shown.
 const TEXT_BYTES_MAX: usize = 2048;
 
+/// How servers say that the conversation is too long, in lower case. Agents compact it then, and only then.
+const TOO_LONG: [&str; 19] = [
+    "prompt is too long",                     // Anthropic
+    "exceed context limit",                   // Anthropic, of prompt and max_tokens together
+    "input is too long",                      // Bedrock
+    "maximum context length",                 // OpenAI, vLLM, SGLang, Mistral, DeepSeek, OpenRouter
+    "context length exceeded",                // relays
+    "exceeds the context window",             // OpenAI
+    "exceeds the maximum number of tokens",   // Gemini: "the input token count (9) exceeds …"
+    "maximum prompt length",                  // xAI
+    "exceeded model token limit",             // Kimi
+    "reduce the length of the messages",      // Groq
+    "context window exceeds limit",           // MiniMax
+    "prompt exceeds max length",              // GLM
+    "prompt token count of",                  // Copilot
+    "range of input length should be",        // Qwen
+    "exceeds the available context size",     // llama.cpp
+    "longer than the model's context length", // SGLang
+    "greater than the context length",        // LM Studio
+    "exceeds the model's context length",
+    "exceed the context size",
+];
+
+/// Words for a picture or a file that the model cannot read: `invalid_image`, `image_too_large`, `image_parse_error`, …
+const UNREADABLE: [&str; 2] = ["image", "file"];
+
 /// What an error body says.
 #[derive(Default)]
 struct Said<'a> {
@@ -167,7 +193,11 @@ fn cut(text: &str) -> &str {
 /// The status behind the word an error is called by, for errors that come without one.
 fn status_of_word(word: &str) -> Option<u16> {
     Some(match word {
-        "invalid_request_error" | "invalid_prompt" | "BadRequestError" | "INVALID_ARGUMENT" => 400,
+        "invalid_request_error"
+        | "invalid_prompt"
+        | "BadRequestError"
+        | "INVALID_ARGUMENT"
+        | "data_residency_mismatch" => 400,
         "authentication_error" | "invalid_api_key" => 401,
         "billing_error" => 402,
         "permission_error" => 403,
@@ -180,7 +210,16 @@ fn status_of_word(word: &str) -> Option<u16> {
         | "service_unavailable_error"
         | "slow_down"
         | "UNAVAILABLE" => 503,
-        "timeout_error" | "timeout" => 504,
+        "timeout_error" | "timeout" | "vector_store_timeout" => 504,
+        "usage_limit_reached" => 429,
+        // What the model's owner does not let it answer.
+        word if word.ends_with("_policy") || word.ends_with("policy_violation") => 403,
+        word if UNREADABLE
+            .iter()
+            .any(|thing| word.split('_').any(|part| part == *thing)) =>
+        {
+            400
+        }
         _ => return None,
     })
 }
@@ -195,16 +234,7 @@ fn kind(status: u16, said: &Said<'_>, message: &str) -> Kind {
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
     let refused = matches!(status, 0 | 400 | 413 | 422 | 500);
     if named(&["context_length_exceeded", "exceed_context_size_error"])
-        || (refused
-            && says(&[
-                "prompt is too long",
-                "maximum context length",
-                "context length exceeded",
-                "exceeds the available context size",
-                "exceeds the context window",
-                "exceed context limit",
-                "input is too long",
-            ]))
+        || (refused && says(&TOO_LONG))
     {
         return Kind::ContextTooLong;
     }
@@ -213,6 +243,7 @@ fn kind(status: u16, said: &Said<'_>, message: &str) -> Kind {
             "insufficient_quota",
             "credit_balance_exhausted",
             "billing_error",
+            "usage_not_included",
         ])
         || says(&["credit balance is too low", "insufficient balance"])
     {
@@ -231,7 +262,8 @@ fn kind(status: u16, said: &Said<'_>, message: &str) -> Kind {
         "region",
         "safety",
     ];
-    if status == 403 && says(&policy) {
+    let named_so = said.code.ends_with("_policy") || said.code.ends_with("policy_violation");
+    if status == 403 && (says(&policy) || named_so) {
         return Kind::Forbidden;
     }
     match status {

@@ -207,7 +207,8 @@ fn write_block(
     warnings: &mut Warnings,
 ) -> bool {
     match block {
-        Block::Text { text, .. } | Block::Refusal(text) if text.is_empty() => {}
+        // Claude refuses a history with a text of nothing but blanks, and other models write one before each call.
+        Block::Text { text, .. } | Block::Refusal(text) if text.is_blank() => {}
         Block::Text { text, .. } | Block::Refusal(text) => {
             list.object(|m| {
                 m.str("type", "text").text("text", text);

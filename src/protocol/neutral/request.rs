@@ -424,7 +424,39 @@ pub struct File<'a> {
     pub cache: Option<Cache>,
 }
 
+/// The longest ending of a file's name that is taken for one.
+const ENDING_CHARS_MAX: usize = 5;
+
 impl File<'_> {
+    /// Its name as OpenAI takes it, which tells from the ending what a file is: a title without one gets that of the type.
+    pub fn file_name(&self) -> Cow<'_, str> {
+        let kind = match &self.source {
+            Source::Data { media_type, .. } => media_type.decode(),
+            Source::Url(_) => Cow::Borrowed(""),
+        };
+        let ending = match kind.as_ref() {
+            "application/pdf" => ".pdf",
+            "application/json" => ".json",
+            "text/csv" => ".csv",
+            "text/html" => ".html",
+            "text/markdown" => ".md",
+            kind if kind.starts_with("text/") => ".txt",
+            _ => "",
+        };
+        let named = self.name.as_ref().filter(|name| !name.is_blank());
+        let name = named.map_or(Cow::Borrowed("document"), Text::decode);
+        let is_ending = |end: &str| {
+            let letters = end.chars().all(|c| c.is_ascii_alphanumeric());
+            (1..=ENDING_CHARS_MAX).contains(&end.len())
+                && letters
+                && end.contains(|c: char| c.is_ascii_alphabetic())
+        };
+        if name.rsplit_once('.').is_some_and(|(_, end)| is_ending(end)) {
+            return name;
+        }
+        Cow::Owned(format!("{name}{ending}"))
+    }
+
     /// Whether it says that it is text.
     pub fn is_text(&self) -> bool {
         let Source::Data { media_type, .. } = &self.source else {
@@ -589,6 +621,11 @@ pub enum ToolKind<'a> {
     },
     /// A tool with a fixed schema. After `adapt`: none, they are functions.
     Builtin(Builtin),
+    /// Responses `tool_search` that the client executes: the one builtin whose schema may be the client's own. None: ours.
+    ToolSearch {
+        /// A JSON Schema as it was written.
+        parameters: Option<Cow<'a, str>>,
+    },
     /// A web search by the vendor.
     WebSearch(WebSearch<'a>),
     /// A remote MCP server (Responses), the whole tool as it was written.

@@ -141,12 +141,16 @@ pub struct Part {
     pub annotated: u64,
     /// Elements of log probability arrays, joined by commas.
     pub logprobs: String,
+    /// Citations of all of the text, while it grows.
+    pub waiting: Vec<Annotation<'static>>,
+    /// What they take.
+    pub waiting_bytes: usize,
 }
 
 impl Part {
     /// Bytes of all its members.
     pub fn bytes(&self) -> usize {
-        self.text.len() + self.annotations.len() + self.logprobs.len()
+        self.text.len() + self.annotations.len() + self.logprobs.len() + self.waiting_bytes
     }
 
     /// Appends it.
@@ -176,21 +180,25 @@ impl Part {
         out.push(b'}');
     }
 
-    /// Adds a citation and answers its JSON.
-    pub fn annotate(&mut self, annotation: &Annotation<'_>) -> &[u8] {
-        let characters = || Text::escaped(self.text.as_str()).chars();
-        let span = annotation.span.unwrap_or_else(|| (0, characters()));
-        self.annotate_at(span, annotation)
+    /// Keeps a citation of all of the text until the text is known: Claude cites before it speaks.
+    pub fn wait(&mut self, annotation: Annotation<'static>) {
+        self.waiting_bytes += size_of::<Annotation<'_>>() + annotation.bytes();
+        self.waiting.push(annotation);
     }
 
-    /// Adds a citation for those characters of the text and answers its JSON.
-    pub fn annotate_at(&mut self, span: (u64, u64), annotation: &Annotation<'_>) -> &[u8] {
+    /// How many characters the text has.
+    pub fn chars(&self) -> u64 {
+        Text::escaped(self.text.as_str()).chars()
+    }
+
+    /// Adds a citation and answers its JSON. `end`: where one without a span ends.
+    pub fn annotate(&mut self, annotation: &Annotation<'_>, end: u64) -> &[u8] {
         if self.annotated > 0 {
             self.annotations.push(b',');
         }
         self.annotated += 1;
         let start = self.annotations.len();
-        let (from, to) = span;
+        let (from, to) = annotation.span.unwrap_or((0, end));
         Members::object(&mut self.annotations, |m| {
             m.str("type", "url_citation");
             m.number("start_index", from).number("end_index", to);

@@ -147,9 +147,13 @@ fn parts(said: &[Block<'_>], out: &mut Vec<u8>) {
                 annotations,
                 logprobs,
             } => {
+                let end = if annotations.is_empty() {
+                    0
+                } else {
+                    text.chars()
+                };
                 for annotation in annotations {
-                    let span = annotation.span.unwrap_or_else(|| (0, text.chars()));
-                    part.annotate_at(span, annotation);
+                    part.annotate(annotation, end);
                 }
                 if !logprobs.is_empty() {
                     part.odds(&format!("[{logprobs}]"));

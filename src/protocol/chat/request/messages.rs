@@ -34,6 +34,10 @@ pub(super) fn read<'a>(
                 let content =
                     content.ok_or_else(|| wrong(format!("{place}.content"), "is missing"))?;
                 for part in parts(content, cache, &place, warnings)? {
+                    if matches!(part, Part::Refusal(_)) {
+                        let place = format!("{place}.content");
+                        return Err(wrong(place, "only the assistant refuses"));
+                    }
                     request.push(Role::User, part);
                 }
             }
@@ -41,6 +45,12 @@ pub(super) fn read<'a>(
                 let id = Text::owned(format!("call_fn_{at}"));
                 let content = content.map(|content| parts(content, cache, &place, warnings));
                 let content = content.transpose()?.unwrap_or_default();
+                if !content.iter().all(is_said) {
+                    return Err(refuse(
+                        format!("{place}.content"),
+                        "an assistant's message holds text and refusals only",
+                    ));
+                }
                 let earlier = (content, id.clone());
                 if assistant(&mut message, earlier, request, &place, warnings)? {
                     function_id = Some(id);
@@ -105,6 +115,13 @@ fn result<'a>(
         Some(content) => parts(content, None, place, warnings)?,
         None => Vec::new(),
     };
+    let is_shown = |part: &Part<'_>| !matches!(part, Part::Refusal(_) | Part::Audio { .. });
+    if !parts.iter().all(is_shown) {
+        return Err(refuse(
+            format!("{place}.content"),
+            "a tool's result holds text, pictures and files only",
+        ));
+    }
     // The mark of a part is the result's.
     let inner = parts.iter_mut().rev().find_map(|part| *part.cache()?);
     let result = ToolResult {
@@ -137,6 +154,11 @@ fn parts<'a>(
         *cache = cache.or(mark);
     }
     Ok(parts)
+}
+
+/// Whether an assistant can have said it.
+fn is_said(part: &Part<'_>) -> bool {
+    matches!(part, Part::Text(_) | Part::Refusal(_))
 }
 
 fn part<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Part<'a>, Error> {

@@ -225,6 +225,7 @@ fn write_tool(tool: &Tool<'_>, list: &mut Elements<'_>) {
         }),
         // `adapt` leaves none of these.
         ToolKind::Builtin(_)
+        | ToolKind::ToolSearch { .. }
         | ToolKind::WebSearch(_)
         | ToolKind::Mcp(_)
         | ToolKind::Hosted { .. } => list,

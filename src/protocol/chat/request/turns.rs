@@ -347,10 +347,7 @@ impl<'r, 'a> Messages<'r, 'a> {
             Part::File(file) => parts.object(|m| {
                 m.str("type", "file").nested("file", |m| {
                     url("file_data", &file.source, m);
-                    match &file.name {
-                        Some(name) => m.text("filename", name),
-                        None => m.str("filename", "document.pdf"),
-                    };
+                    m.str("filename", &file.file_name());
                 });
                 self.mark(file.cache, m);
             }),

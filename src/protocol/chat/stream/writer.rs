@@ -35,6 +35,8 @@ pub struct Writer {
     /// Citations wait for the end, with where they stand in the content.
     cited: Vec<Cited>,
     cited_bytes: usize,
+    /// How many of them are of blocks that have ended.
+    settled: usize,
 }
 
 /// A citation of a stretch of the content.
@@ -69,6 +71,7 @@ impl Writer {
             thought: Text::EMPTY,
             cited: Vec::new(),
             cited_bytes: 0,
+            settled: 0,
         }
     }
 
@@ -108,9 +111,10 @@ impl Writer {
                 });
             }
             Event::Close { .. } => {
-                for cited in &mut self.cited {
+                for cited in &mut self.cited[self.settled..] {
                     cited.to.get_or_insert(self.chars);
                 }
+                self.settled = self.cited.len();
             }
             Event::Usage(usage) => self.usage = *usage,
             Event::Finish(finish) => self.finish(finish, out),

@@ -24,21 +24,21 @@ pub fn of(
     warnings: &mut Warnings,
 ) -> ClaudeThinking {
     let Some(wish) = asked(effort, thinking) else {
-        // Only the mode was said, without a strength.
-        let thinking = thinking.filter(|_| caps.reasoning == ReasoningStyle::Adaptive);
-        return ClaudeThinking { thinking, effort };
+        return unmeasured(thinking, caps, max_tokens, field, warnings);
     };
     match caps.reasoning {
         ReasoningStyle::Adaptive => adaptive(wish, thinking, caps, field, warnings),
-        ReasoningStyle::Budget => {
+        ReasoningStyle::Budget if wish == Effort::None => ClaudeThinking::default(),
+        ReasoningStyle::Toggle if wish == Effort::None => ClaudeThinking {
+            thinking: Some(Thinking::Off),
+            effort: None,
+        },
+        ReasoningStyle::Budget | ReasoningStyle::Toggle => {
             let tokens = match thinking {
                 Some(Thinking::Budget(tokens)) => tokens.max(BUDGET_MIN),
                 _ => wish.budget(),
             };
             let room = max_tokens.saturating_sub(1024);
-            if wish == Effort::None {
-                return ClaudeThinking::default();
-            }
             if room < BUDGET_MIN {
                 warnings.add(field, "no_room");
                 return ClaudeThinking::default();
@@ -48,17 +48,6 @@ pub fn of(
                 effort: None,
             }
         }
-        ReasoningStyle::Toggle => ClaudeThinking {
-            thinking: Some(match wish {
-                Effort::None => Thinking::Off,
-                _ => Thinking::Budget(
-                    wish.budget()
-                        .min(max_tokens.saturating_sub(1024))
-                        .max(BUDGET_MIN),
-                ),
-            }),
-            effort: None,
-        },
         ReasoningStyle::Effort => ClaudeThinking {
             thinking: None,
             effort: caps.efforts.nearest(wish),
@@ -67,6 +56,32 @@ pub fn of(
             if wish != Effort::None {
                 warnings.add(field, "unsupported");
             }
+            ClaudeThinking::default()
+        }
+    }
+}
+
+/// The same where only the mode was said, if anything, and not how much.
+fn unmeasured(
+    thinking: Option<Thinking>,
+    caps: &Caps,
+    max_tokens: u64,
+    field: &'static str,
+    warnings: &mut Warnings,
+) -> ClaudeThinking {
+    match (thinking, caps.reasoning) {
+        (None, _) | (_, ReasoningStyle::Effort) => ClaudeThinking::default(),
+        (Some(_), ReasoningStyle::Adaptive) => ClaudeThinking {
+            thinking,
+            effort: None,
+        },
+        // Such a model wants a number, or it does not think at all.
+        (Some(_), ReasoningStyle::Budget | ReasoningStyle::Toggle) => {
+            let middle = Some(Effort::Medium);
+            of(middle, thinking, caps, max_tokens, field, warnings)
+        }
+        (Some(_), ReasoningStyle::None) => {
+            warnings.add(field, "unsupported");
             ClaudeThinking::default()
         }
     }

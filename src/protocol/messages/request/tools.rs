@@ -224,6 +224,7 @@ pub(super) fn write(tool: &Tool<'_>, mark: Option<&str>, m: &mut Members<'_>) {
         // Made functions of, or dropped, by `adapt`.
         ToolKind::Custom { .. }
         | ToolKind::Builtin(_)
+        | ToolKind::ToolSearch { .. }
         | ToolKind::Hosted { .. }
         | ToolKind::Mcp(_) => return,
     }

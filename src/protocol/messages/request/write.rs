@@ -225,6 +225,8 @@ struct Marks {
     skip: usize,
     /// Some are written.
     any: bool,
+    /// One was written that does not last long: Claude takes none that lasts longer behind it.
+    shortened: bool,
 }
 
 impl Marks {
@@ -250,6 +252,7 @@ impl Marks {
                 count
             },
             any: known && count > 0,
+            shortened: false,
         }
     }
 
@@ -260,7 +263,8 @@ impl Marks {
             self.skip -= 1;
             return None;
         }
-        Some(mark_of(cache))
+        self.shortened |= cache == Cache::Short;
+        Some(mark_of(if self.shortened { Cache::Short } else { cache }))
     }
 }
 
@@ -323,7 +327,7 @@ impl Writer {
         let media_type = match &image.source {
             Source::Url(_) => "",
             Source::Data { media_type, .. } => {
-                match media_type.decode().as_ref() {
+                match media_type.decode().to_ascii_lowercase().as_str() {
                     "image/png" => "image/png",
                     "image/jpeg" | "image/jpg" => "image/jpeg",
                     "image/gif" => "image/gif",

@@ -31,6 +31,8 @@ pub struct Writer {
     arguments: Text<'static>,
     /// How much of them was written.
     sent: usize,
+    /// White space that the open text begins with, while there is nothing else in it.
+    blank: Text<'static>,
 }
 
 /// The kinds of deltas.
@@ -85,6 +87,7 @@ impl Writer {
             call: None,
             arguments: Text::EMPTY,
             sent: 0,
+            blank: Text::EMPTY,
         }
     }
 
@@ -135,7 +138,7 @@ impl Writer {
 
     /// Bytes kept until they can be checked.
     pub fn held_bytes(&self) -> usize {
-        self.arguments.as_escaped().len()
+        self.arguments.as_escaped().len() + self.blank.as_escaped().len()
     }
 
     /// Writes a sign of life.
@@ -192,10 +195,7 @@ impl Writer {
                     return Ok(());
                 }
                 if self.block != Block::Begun {
-                    self.block = Block::Begun;
-                    self.begin(out, |m| {
-                        m.str("type", "text").str("text", "");
-                    });
+                    return self.begin_text(text, out);
                 }
                 self.delta(out, Delta::Text, text.as_escaped());
             }
@@ -249,6 +249,28 @@ impl Writer {
         }
     }
 
+    /// Begins a text with its first word. One of nothing but blanks is none: Claude refuses it in a history, and other models
+    /// write one before each call.
+    fn begin_text(&mut self, text: &Text<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.blank.push(text);
+        if self.blank.as_escaped().len() > HELD_BYTES_MAX {
+            return Err(Error::upstream(
+                Kind::BadReply,
+                "a text of nothing but blanks",
+            ));
+        }
+        if text.is_blank() {
+            return Ok(());
+        }
+        self.block = Block::Begun;
+        self.begin(out, |m| {
+            m.str("type", "text").str("text", "");
+        });
+        let text = std::mem::take(&mut self.blank);
+        self.delta(out, Delta::Text, text.as_escaped());
+        Ok(())
+    }
+
     /// Begins the block of thoughts, if it has not begun.
     fn think(&mut self, out: &mut Vec<u8>) {
         if let Block::Silent(_) = self.block {
@@ -284,6 +306,7 @@ impl Writer {
             self.begin_call(out);
         }
         self.call = None;
+        self.blank = Text::EMPTY;
         let block = std::mem::replace(&mut self.block, Block::None);
         match block {
             Block::None | Block::Silent(_) => return Ok(()),

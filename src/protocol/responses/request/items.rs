@@ -127,6 +127,10 @@ fn item<'a>(
                     warnings,
                 )?;
             }
+            if parts.iter().any(|part| matches!(part, Part::Audio { .. })) {
+                let field = format!("{path}.output");
+                return Err(refuse(field, "a tool's result holds no sound"));
+            }
             result(id, parts, false, request);
             Ok(())
         }

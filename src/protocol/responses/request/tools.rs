@@ -104,9 +104,14 @@ fn list<'a>(
             }
             let name = required(&tool, "name", &path)?;
             if let Some(inner) = get(&tool, "tools") {
+                let about = optional(&tool, "description", &path)?;
                 let path = format!("{path}.tools");
                 let inner = take::as_array(inner, &path)?;
+                let first = found.len();
                 list(inner, &path, Some(&name), found, warnings)?;
+                if let (Some(about), Some(first)) = (about, found.get_mut(first)) {
+                    introduce(first, &name, &about);
+                }
             }
             continue;
         }
@@ -116,6 +121,22 @@ fn list<'a>(
         found.push(one(raw, &tool, kind, &path, namespace)?);
     }
     Ok(())
+}
+
+/// What is said of a namespace is said with the first of its tools, as others have no place for it.
+fn introduce(tool: &mut Tool<'_>, namespace: &Text<'_>, about: &Text<'_>) {
+    if about.is_blank() {
+        return;
+    }
+    let mut said = Text::constant("About all tools of ").into_owned();
+    for part in [namespace, &Text::constant(": "), about] {
+        said.push(part);
+    }
+    if let Some(description) = tool.description.take().filter(|text| !text.is_empty()) {
+        said.push(&Text::plain("\n\n"));
+        said.push(&description);
+    }
+    tool.description = Some(said);
 }
 
 fn one<'a>(
@@ -157,7 +178,12 @@ fn one<'a>(
         "shell" if is_local(tool) => of(kind, ToolKind::Builtin(Builtin::Shell)),
         "apply_patch" => of(kind, ToolKind::Builtin(Builtin::ApplyPatch)),
         "tool_search" if says(tool, "execution", "client") => {
-            of(kind, ToolKind::Builtin(Builtin::ToolSearch))
+            let parameters = get(tool, "parameters");
+            if let Some(raw) = parameters {
+                take::as_object(raw, &format!("{path}.parameters"))?;
+            }
+            let parameters = parameters.map(|raw| Cow::Borrowed(raw.text()));
+            of(kind, ToolKind::ToolSearch { parameters })
         }
         "mcp" => of(kind, ToolKind::Mcp(raw)),
         _ if word.starts_with("web_search") => {

@@ -407,18 +407,10 @@ impl Writer {
         let Block::Said { part, route, .. } = &mut self.open else {
             return;
         };
-        let number = part.annotated;
-        let json = part.annotate(annotation);
-        head(
-            out,
-            &mut self.sequence,
-            "response.output_text.annotation.added",
-        );
-        out.extend_from_slice(route);
-        let mut m = Members::resume(out, false);
-        m.number("annotation_index", number);
-        m.key("annotation").extend_from_slice(json);
-        out.extend_from_slice(b"}\n\n");
+        if annotation.span.is_none() {
+            return part.wait(annotation.clone().into_owned());
+        }
+        cite(part, annotation, 0, route, &mut self.sequence, out);
     }
 
     fn finish(&mut self, finish: &Finish<'_>, cx: &Context, out: &mut Vec<u8>) {
@@ -496,6 +488,25 @@ impl Writer {
     pub fn keep_alive(&mut self, _: &Context, out: &mut Vec<u8>) {
         out.extend_from_slice(b": keepalive\n\n");
     }
+}
+
+/// Adds a citation to the part and tells of it. `end`: where one without a span ends.
+fn cite(
+    part: &mut Part,
+    annotation: &Annotation<'_>,
+    end: u64,
+    route: &[u8],
+    sequence: &mut u64,
+    out: &mut Vec<u8>,
+) {
+    let number = part.annotated;
+    let json = part.annotate(annotation, end);
+    head(out, sequence, "response.output_text.annotation.added");
+    out.extend_from_slice(route);
+    let mut m = Members::resume(out, false);
+    m.number("annotation_index", number);
+    m.key("annotation").extend_from_slice(json);
+    out.extend_from_slice(b"}\n\n");
 }
 
 /// What a call's deltas begin with. None: it can only be shown whole.

@@ -139,15 +139,9 @@ fn picture(image: &Image<'_>, caps: &Caps, parts: &mut Elements<'_>) {
 fn document(file: &File<'_>, caps: &Caps, parts: &mut Elements<'_>) {
     parts.object(|m| {
         m.str("type", "input_file");
-        match (&file.name, &file.source) {
-            (Some(name), Source::Data { .. }) => {
-                m.text("filename", name);
-            }
-            // Data without a name is refused.
-            (None, Source::Data { .. }) => {
-                m.str("filename", "document.pdf");
-            }
-            (_, Source::Url(_)) => {}
+        // Data without a name is refused.
+        if matches!(file.source, Source::Data { .. }) {
+            m.str("filename", &file.file_name());
         }
         source(&file.source, "file_url", "file_data", m);
         mark(file.cache, caps, m);

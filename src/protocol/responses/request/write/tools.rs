@@ -66,7 +66,7 @@ fn tool(tool: &Tool<'_>, from: Protocol, list: &mut Elements<'_>) {
         ToolKind::Mcp(raw) => {
             list.raw(raw.text());
         }
-        ToolKind::Builtin(_) | ToolKind::Hosted { .. } => {
+        ToolKind::Builtin(_) | ToolKind::ToolSearch { .. } | ToolKind::Hosted { .. } => {
             list.object(|m| {
                 m.text("type", &tool.name);
             });

@@ -2,7 +2,7 @@
 //! but its place in that event.
 
 use super::frame::{self, delta, head, route, sum, summary_part};
-use super::{Block, Writer, delta_kind};
+use super::{Block, Writer, cite, delta_kind};
 use crate::protocol::neutral::{CallKind, Hosted, Opened};
 use crate::protocol::render::Members;
 use crate::protocol::responses::output::{self, Part};
@@ -13,10 +13,13 @@ impl Writer {
     pub(super) fn close(&mut self, whole: bool, out: &mut Vec<u8>) {
         match std::mem::replace(&mut self.open, Block::None) {
             Block::Said {
-                part,
+                mut part,
                 announced: true,
                 route,
-            } => self.close_part(&part, &route, out),
+            } => {
+                self.cite_waiting(&mut part, &route, out);
+                self.close_part(&part, &route, out);
+            }
             Block::Reasoning {
                 id,
                 index,
@@ -56,6 +59,19 @@ impl Writer {
                 self.web_search(&hosted, out)
             }
             Block::Said { .. } | Block::Reasoning { .. } | Block::Hosted(_) | Block::None => {}
+        }
+    }
+
+    /// Tells of what cites all of a text, now that it is known.
+    fn cite_waiting(&mut self, part: &mut Part, route: &[u8], out: &mut Vec<u8>) {
+        let waiting = std::mem::take(&mut part.waiting);
+        if waiting.is_empty() {
+            return;
+        }
+        part.waiting_bytes = 0;
+        let end = part.chars();
+        for annotation in &waiting {
+            cite(part, annotation, end, route, &mut self.sequence, out);
         }
     }
 
