@@ -1,10 +1,10 @@
 //! The configuration file: checked, watched, never half read (rules 48 and 49).
 
 use crate::support::gateway::{ADMIN_KEY, UPSTREAM_KEY, config_at, config_for};
-use crate::support::{Gateway, Upstream, plain_answer, poll};
+use crate::support::{Gateway, PATIENCE, Upstream, plain_answer, poll};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const CHAT: &str = "/v1/chat/completions";
 const BODY: &str = r#"{"model":"m"}"#;
@@ -215,15 +215,13 @@ fn rule_49_an_empty_or_invalid_edit_is_ignored_with_a_reason() {
     ];
     for (number, text) in bad.iter().enumerate() {
         let before = gateway.log().len();
-        let start = Instant::now();
         gateway.edit_config(text);
-        poll("a line about the bad edit", RELOAD, || {
+        poll("a line about the bad edit", PATIENCE, || {
             gateway.log()[before..]
                 .iter()
                 .any(|line| line.contains("WARN") || line.contains("ERROR"))
                 .then_some(())
         });
-        assert!(start.elapsed() < RELOAD);
         let reply = gateway.post(CHAT, BODY);
         assert_eq!(reply.status, 200, "after bad edit {number}");
     }
