@@ -2,8 +2,8 @@
 //! management API, published to all requests through one channel. An invalid file keeps the running configuration, and its
 //! problems are said. Reloads and changes are one after another, and each begins with what is on the disk then.
 
-use super::config::node::holds_nothing;
 use super::config::store::Store;
+use super::config::yaml::holds_nothing;
 use super::config::{Findings, Node, Problem};
 use super::snapshot::{Snapshot, Surroundings};
 use super::watch::{Fingerprint, Look, Watch};
@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use tokio::sync::watch as channel;
+
+/// Problems, and warnings, of one reading that get a line of the log each.
+const LINES_MAX: usize = 20;
 
 /// The configuration file and what is made of it.
 pub struct Live {
@@ -257,13 +260,14 @@ impl Live {
             }
             None => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
-                for problem in &findings.problems {
+                for problem in findings.problems.iter().take(LINES_MAX) {
                     log::error!(
                         "the changed configuration is not valid, the running one stays",
                         path = problem.path,
-                        reason = problem.message
+                        reason = problem.sentence()
                     );
                 }
+                say_more(findings.problems.len());
                 let first = findings.problems.first().cloned();
                 Err(first.unwrap_or_else(|| Problem::new("", "not valid")))
             }
@@ -416,11 +420,23 @@ impl Live {
 }
 
 fn say_warnings(findings: &Findings) {
-    for warning in &findings.warnings {
+    for warning in findings.warnings.iter().take(LINES_MAX) {
         log::warn!(
-            "the configuration has a part without effect",
+            "the configuration may not do what it should",
             path = warning.path,
-            reason = warning.message
+            reason = warning.sentence()
+        );
+    }
+    say_more(findings.warnings.len());
+}
+
+/// Says how many findings have no line of their own.
+fn say_more(count: usize) {
+    if count > LINES_MAX {
+        let more = count - LINES_MAX;
+        log::warn!(
+            "and more of the kind: llm-wrapper --check names them all",
+            more = more
         );
     }
 }
