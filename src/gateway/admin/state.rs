@@ -41,6 +41,7 @@ impl Request<'_> {
             .clone();
         Answer::ok(&json!({
             "version": env!("CARGO_PKG_VERSION"),
+            "build": build(),
             "started_at": rfc3339(self.app.started_unix_s),
             "uptime_s": self.admin.started.elapsed().as_secs(),
             "config": {
@@ -78,6 +79,24 @@ impl Admin {
             }
         }
     }
+}
+
+/// Which build of the version this is: architecture and C library, the commit where the build was told it, and whether it is
+/// one for debugging.
+fn build() -> String {
+    let libc = match () {
+        () if cfg!(target_env = "musl") => "musl",
+        () if cfg!(target_env = "gnu") => "gnu",
+        () => std::env::consts::OS,
+    };
+    let commit = option_env!("LLM_WRAPPER_COMMIT").filter(|commit| !commit.is_empty());
+    let debug = cfg!(debug_assertions).then_some("debug");
+    let mut build = format!("{}-{libc}", std::env::consts::ARCH);
+    for part in commit.into_iter().chain(debug) {
+        build.push(' ');
+        build.push_str(part);
+    }
+    build
 }
 
 /// Memory of this process that is in use; None where the system does not say.
