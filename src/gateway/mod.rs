@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod admin;
+mod allowance;
 mod answering;
 pub mod config;
 mod convert;

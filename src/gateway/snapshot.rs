@@ -1,6 +1,7 @@
 //! The configuration as requests see it: checked as a whole, indexed, immutable. Parse, don't validate: what a snapshot holds is usable.
 //! One snapshot is published at a time; a request takes it once and never looks again.
 
+use super::allowance::quarter_of_memory;
 use super::config::yaml::{FILE_BYTES_MAX, too_large};
 use super::config::{
     AliasConfig, Auth, ClientKey, Config, Expand, Findings, Manage, Node, Problem, ResponsesStore,
@@ -23,18 +24,6 @@ use std::collections::hash_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-const MIB: u64 = 1 << 20;
-/// Bodies take no more memory than this unless the file says so.
-const BUFFERED_BYTES_MAX: u64 = 256 * MIB;
-/// Where Linux says which control groups this process is in, and where those say how much memory it may use: in version 2
-/// and in version 1. A container sees its own group as the root; a systemd unit has one further down.
-const CGROUPS_FILE: &str = "/proc/self/cgroup";
-const CGROUP_LIMITS: [(&str, &str); 2] = [
-    ("/sys/fs/cgroup", "memory.max"),
-    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-];
-const MEMINFO_FILE: &str = "/proc/meminfo";
 
 /// What a snapshot depends on beside the configuration file.
 pub struct Surroundings<'a> {
@@ -567,37 +556,6 @@ fn doubts(base: &Base, text: &str) -> Vec<String> {
         _ => {}
     }
     doubts
-}
-
-/// A quarter of what this process may use, at most 256 MB.
-fn quarter_of_memory(read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> u64 {
-    let text = |file: &Path| String::from_utf8(read(file).unwrap_or_default()).unwrap_or_default();
-    // Lines of "number:controllers:path", without controllers in version 2 (cgroups(7)). The least limit on the way holds.
-    let own = text(Path::new(CGROUPS_FILE));
-    let mut limits = Vec::new();
-    for (version, (root, file)) in CGROUP_LIMITS.into_iter().enumerate() {
-        let path = own.lines().find_map(|line| {
-            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-            let fits = match version {
-                0 => controllers.is_empty(),
-                _ => controllers.split(',').any(|name| name == "memory"),
-            };
-            fits.then_some(path)
-        });
-        for group in Path::new(path.unwrap_or("/")).ancestors() {
-            let group = group.strip_prefix("/").unwrap_or(group);
-            let limit = text(&Path::new(root).join(group).join(file));
-            limits.extend(limit.trim().parse::<u64>());
-        }
-    }
-    let whole = text(Path::new(MEMINFO_FILE)).lines().find_map(|line| {
-        let kibibytes = line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?;
-        kibibytes.trim().parse::<u64>().ok()?.checked_mul(1024)
-    });
-    let memory = limits.into_iter().chain(whole).min();
-    memory.map_or(BUFFERED_BYTES_MAX, |bytes| {
-        (bytes / 4).min(BUFFERED_BYTES_MAX)
-    })
 }
 
 #[cfg(test)]

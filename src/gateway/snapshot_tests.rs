@@ -2,6 +2,8 @@ use super::*;
 use std::borrow::Cow;
 use std::time::Duration;
 
+const MIB: u64 = 1 << 20;
+
 /// A self-signed certificate; its key was thrown away.
 const CERTIFICATE: &str = "\
 -----BEGIN CERTIFICATE-----\n\
