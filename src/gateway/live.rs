@@ -244,9 +244,11 @@ impl Live {
         let path = self.store.path().display();
         let (snapshot, findings) =
             surroundings(self.store.folder(), |around| Snapshot::load(text, around));
+        // Before the log: who has read it there finds it in the status.
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = findings.clone();
         say_warnings(&findings);
         disk.digest = digest;
-        let result = match snapshot {
+        match snapshot {
             Some(snapshot) => {
                 self.reloads.fetch_add(1, Ordering::Relaxed);
                 log::info!(
@@ -271,9 +273,7 @@ impl Live {
                 let first = findings.problems.first().cloned();
                 Err(first.unwrap_or_else(|| Problem::new("", "not valid")))
             }
-        };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = findings;
-        result
+        }
     }
 
     /// Changes the configuration: `edit` makes the new tree from what runs now, which is first brought up to what is on the

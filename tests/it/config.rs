@@ -231,6 +231,28 @@ fn rule_49_an_empty_or_invalid_edit_is_ignored_with_a_reason() {
     assert!(!gateway.log().join("\n").contains(UPSTREAM_KEY));
 }
 
+#[test]
+fn what_is_wrong_with_an_edit_stands_in_log_and_status_with_its_line() {
+    let upstream = Upstream::always(plain_answer());
+    let gateway = administered(&upstream);
+    gateway.edit_config(&config_for(&upstream).replace("upstream: up", "upstream: upp"));
+    let line = gateway.wait_for_line("is not valid, the running one stays");
+    let message = "there is no upstream named \"upp\"; known: up (line ";
+    assert!(line.contains("path=aliases[0].upstream reason="), "{line}");
+    assert!(line.contains(&message.replace('"', "\\\"")), "{line}");
+    let status = gateway.admin("GET", "/api/status", "").expect(200).json();
+    assert_eq!(status["config"]["state"], "invalid");
+    let problem = &status["config"]["problems"][0];
+    assert_eq!(problem["path"], "aliases[0].upstream");
+    assert!(
+        problem["message"]
+            .as_str()
+            .is_some_and(|said| said.starts_with(message))
+    );
+    assert!(problem["line"].is_u64(), "{problem}");
+    gateway.post(CHAT, BODY).expect(200);
+}
+
 /// A gateway with an admin key, before that upstream.
 fn administered(upstream: &Upstream) -> Gateway {
     Gateway::build()
