@@ -27,6 +27,8 @@ pub struct Live {
     /// The watch found something while a change was going on: whoever holds `on_disk` looks again.
     look_again: AtomicBool,
     last: Mutex<Findings>,
+    /// Why the file was not even read when it last changed.
+    unread: Mutex<Option<String>>,
     reloads: AtomicU64,
     failures: AtomicU64,
 }
@@ -151,6 +153,7 @@ impl Live {
             }),
             look_again: AtomicBool::new(false),
             last: Mutex::new(findings),
+            unread: Mutex::new(None),
             reloads: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         }
@@ -201,6 +204,11 @@ impl Live {
                     path = self.store.path().display(),
                     reason = reason
                 );
+                // A file that is gone has a state of its own.
+                if self.store.path().exists() {
+                    self.failures.fetch_add(1, Ordering::Relaxed);
+                    *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                }
             }
             Look::Changed(_) => {
                 self.look_again.store(true, Ordering::SeqCst);
@@ -245,7 +253,7 @@ impl Live {
         let (snapshot, findings) =
             surroundings(self.store.folder(), |around| Snapshot::load(text, around));
         // Before the log: who has read it there finds it in the status.
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = findings.clone();
+        self.has_read(findings.clone());
         say_warnings(&findings);
         disk.digest = digest;
         match snapshot {
@@ -337,13 +345,19 @@ impl Live {
         let snapshot = Arc::new(snapshot);
         self.sender.send_replace(snapshot.clone());
         let warnings = findings.warnings.clone();
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = findings;
+        self.has_read(findings);
         Ok(Changed {
             snapshot,
             warnings,
             kept,
             saved: on_disk,
         })
+    }
+
+    /// What is on the disk was read, or written, with these findings.
+    fn has_read(&self, findings: Findings) {
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = findings;
     }
 
     /// Reads a file that was edited since: a change must not undo what someone just wrote by hand.
@@ -362,11 +376,8 @@ impl Live {
         }
         let digest = sha256(&text);
         let result = if digest == disk.digest {
-            self.findings()
-                .problems
-                .into_iter()
-                .next()
-                .map_or(Ok(()), Err)
+            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.problems.first().cloned().map_or(Ok(()), Err)
         } else {
             self.read(&text, digest, disk)
         };
@@ -410,12 +421,16 @@ impl Live {
         )
     }
 
-    /// What was found in the file when it was last read.
+    /// What was found in the file when it was last read, or why it was not read since.
     pub fn findings(&self) -> Findings {
-        self.last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut findings = last.clone();
+        drop(last);
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reason) = &*unread {
+            findings.problems = vec![Problem::new("", reason.as_str())];
+        }
+        findings
     }
 }
 

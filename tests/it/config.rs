@@ -250,7 +250,19 @@ fn what_is_wrong_with_an_edit_stands_in_log_and_status_with_its_line() {
             .is_some_and(|said| said.starts_with(message))
     );
     assert!(problem["line"].is_u64(), "{problem}");
+    gateway.edit_config("");
+    gateway.wait_for_line("the file is empty, as if half written");
+    poll("the state of the emptied file", PATIENCE, || {
+        let status = gateway.admin("GET", "/api/status", "").expect(200).json();
+        let said = status["config"]["problems"][0]["message"].as_str()?;
+        (status["config"]["state"] == "invalid" && said.contains("is empty")).then_some(())
+    });
     gateway.post(CHAT, BODY).expect(200);
+    gateway.edit_config(&config_for(&upstream));
+    poll("the state of the mended file", PATIENCE, || {
+        let status = gateway.admin("GET", "/api/status", "").expect(200).json();
+        (status["config"]["state"] == "ok").then_some(())
+    });
 }
 
 /// A gateway with an admin key, before that upstream.

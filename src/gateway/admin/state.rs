@@ -5,6 +5,7 @@ use super::{Admin, Answer, Request};
 use crate::gateway::metrics::Gauge;
 use crate::wire::text::rfc3339;
 use serde_json::json;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,13 +26,7 @@ impl Request<'_> {
             () if !is_there => "missing",
             () => "ok",
         };
-        let path = live.is_on_disk().then(|| {
-            let path = std::path::absolute(live.path());
-            path.map_or_else(
-                |_| live.path().display().to_string(),
-                |path| path.display().to_string(),
-            )
-        });
+        let path = live.is_on_disk().then(|| absolute(live.path()));
         let snapshot = self.snapshot;
         let warnings = self
             .admin
@@ -52,7 +47,7 @@ impl Request<'_> {
                 "warnings": problems(&snapshot.warnings),
                 "etag": tag(snapshot),
             },
-            "data_dir": snapshot.sidecar.data_dir.display().to_string(),
+            "data_dir": absolute(&snapshot.sidecar.data_dir),
             "admin_key": self.key_source(),
             "start_warnings": warnings,
             "resident_bytes": resident_bytes(),
@@ -79,6 +74,17 @@ impl Admin {
             }
         }
     }
+}
+
+/// The path from the root on, which tells more than one relative to a folder that nobody remembers.
+fn absolute(path: &Path) -> String {
+    let whole = std::path::absolute(path);
+    let whole = whole.as_deref().unwrap_or(path);
+    whole
+        .components()
+        .collect::<PathBuf>()
+        .display()
+        .to_string()
 }
 
 /// Which build of the version this is: architecture and C library, the commit where the build was told it, and whether it is
