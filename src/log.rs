@@ -119,7 +119,11 @@ pub fn flush(limit: Duration) -> bool {
     LOG.flush(limit)
 }
 
-fn format_line(level: Level, write: impl FnOnce(&mut Vec<u8>), done: impl FnOnce(&[u8])) {
+fn format_line<T>(
+    level: Level,
+    write: impl FnOnce(&mut Vec<u8>),
+    done: impl FnOnce(&[u8]) -> T,
+) -> T {
     thread_local! {
         static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     }
@@ -132,8 +136,9 @@ fn format_line(level: Level, write: impl FnOnce(&mut Vec<u8>), done: impl FnOnce
     buffer.push(b' ');
     write(&mut buffer);
     buffer.push(b'\n');
-    done(&buffer);
+    let done = done(&buffer);
     BUFFER.set(buffer);
+    done
 }
 
 /// Appends a value: as it is if it is one plain word, else quoted and escaped.
@@ -290,6 +295,7 @@ impl Log {
     /// The writer: never returns. A sink that fails loses the lines it failed on.
     fn run(&self, mut sink: impl Write) {
         let mut taken = Vec::new();
+        let mut lost = 0_usize;
         loop {
             let mut queue = self.lock();
             queue.writing = false;
@@ -312,7 +318,28 @@ impl Log {
             let dropped = std::mem::take(&mut queue.dropped);
             drop(queue);
 
-            let _ = sink.write_all(&taken);
+            // Whoever could be told of a full disk or a closed pipe is told once lines go through again.
+            let written = match lost {
+                0 => Ok(()),
+                _ => format_line(
+                    Level::Warn,
+                    |out| {
+                        // Writing to a Vec cannot fail.
+                        let _ = write!(
+                            out,
+                            "log lines lost because stderr could not be written count={lost}"
+                        );
+                    },
+                    |line| sink.write_all(line),
+                ),
+            };
+            match written.and_then(|()| {
+                lost = 0;
+                sink.write_all(&taken)
+            }) {
+                Ok(()) => {}
+                Err(_) => lost += taken.iter().filter(|&&byte| byte == b'\n').count(),
+            }
             if dropped > 0 {
                 let report = |out: &mut Vec<u8>| {
                     // Writing to a Vec cannot fail.
@@ -472,6 +499,44 @@ mod tests {
             .unwrap();
         let kept = text.bytes().filter(|&byte| byte == b'x').count() / line.len();
         assert_eq!(kept + count, lines);
+    }
+
+    #[test]
+    fn what_a_full_disk_lost_is_said_when_it_takes_lines_again() {
+        use std::sync::atomic::AtomicBool;
+        struct Disk(Arc<AtomicBool>, SyncSender<Vec<u8>>);
+        impl Write for Disk {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                if self.0.load(Ordering::SeqCst) {
+                    return Err(std::io::ErrorKind::StorageFull.into());
+                }
+                let _ = self.1.send(bytes.to_vec());
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let full = Arc::new(AtomicBool::new(true));
+        let (writes, written) = sync_channel(64);
+        let (log, disk) = (Arc::new(Log::new()), Disk(full.clone(), writes));
+        let writer = log.clone();
+        std::thread::spawn(move || writer.run(disk));
+        for line in [&b"one\ntwo\n"[..], b"three\n"] {
+            log.enqueue(Level::Error, line);
+            assert!(log.flush(Duration::from_secs(10)));
+        }
+        full.store(false, Ordering::SeqCst);
+        for line in [&b"four\n"[..], b"five\n"] {
+            log.enqueue(Level::Error, line);
+            assert!(log.flush(Duration::from_secs(10)));
+        }
+        let all: Vec<u8> = written.try_iter().flatten().collect();
+        let text = String::from_utf8(all).unwrap();
+        let (said, rest) = text.split_once('\n').unwrap();
+        assert!(said.ends_with("could not be written count=3"), "{text}");
+        assert_eq!(rest, "four\nfive\n");
     }
 
     #[test]

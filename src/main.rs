@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,6 +33,8 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 const OTHER_DESCRIPTORS: u64 = 64;
 /// How often idle connections and buffers are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
+/// That all connections are in use is not said more often than this.
+const FULL_SAID_EVERY: Duration = Duration::from_secs(60);
 /// Every so many sweeps, large buffers that nobody used go back to the system.
 const SWEEPS_A_RELEASE: u32 = 10;
 
@@ -167,6 +169,7 @@ fn run(config: &Path, addr: SocketAddr, demo: bool) -> Result<(), String> {
         ));
         let (stop, stopping) = watch::channel(false);
         let (alive, mut all_gone) = mpsc::channel::<()>(1);
+        let open = alive.downgrade();
         let shared = Arc::new(Shared {
             connections: Arc::new(Semaphore::new(wanted.min(possible) as usize)),
             stop: stopping.clone(),
@@ -218,6 +221,8 @@ fn run(config: &Path, addr: SocketAddr, demo: bool) -> Result<(), String> {
         let reload = Arc::new(Notify::new());
         watch_config(&live, &reload, budget);
         tokio::spawn(sweep());
+        // Runs free: it ends with the process.
+        tokio::spawn(say_when_full(open, wanted.min(possible)));
         let serving = tokio::spawn(server::serve(listener, app, shared));
         wait_for_signal(&reload)
             .await
@@ -359,6 +364,28 @@ async fn sweep() {
         count = count.wrapping_add(1);
         if count.is_multiple_of(SWEEPS_A_RELEASE) {
             buffer::release_idle();
+        }
+    }
+}
+
+/// Says when no client can connect any more: to the client that is silence, since it is not accepted. Each open connection
+/// holds a clone of `open`, and the server itself holds one.
+async fn say_when_full(open: mpsc::WeakSender<()>, most: u64) {
+    let mut said: Option<Instant> = None;
+    let mut full = false;
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let free = most.saturating_sub(open.strong_count().saturating_sub(1) as u64);
+        if full && free > 0 {
+            log::info!("new clients are accepted again", free = free);
+            full = false;
+        }
+        if !full && free == 0 && said.is_none_or(|said| said.elapsed() >= FULL_SAID_EVERY) {
+            log::warn!(
+                "all connections are in use, new clients wait: raise limits.max_connections or the descriptor limit, or find who holds them",
+                max_connections = most
+            );
+            (full, said) = (true, Some(Instant::now()));
         }
     }
 }

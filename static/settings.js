@@ -13,7 +13,7 @@ const settingsView = () => {
   return html`${top()}${div('columns', card('', t('this_page'), html`${choice('language', language(), TONGUES)}
       ${choice('theme', state.theme, THEMES.map(id => [id, t(id)]))}
       ${session?.via !== 'local' && p('actions', button('log_out'))}`),
-    card('', t('gateway'), status ? html`${factList([['version', status.version], ['running_for', lasting(status.uptime_s), moment(Date.parse(status.started_at))], ['memory', bytes(status.resident_bytes)], ['held_in_buffers', bytes(status.buffered_bytes)], ['open_requests', status.open_requests], ['open_streams', status.open_streams], ['requests_so_far', status.requests_total], ['data_folder', status.data_dir]])}
+    card('', t('gateway'), status ? html`${factList([['version', `${status.version} ${status.build}`], ['running_for', lasting(status.uptime_s), moment(Date.parse(status.started_at))], ['memory', bytes(status.resident_bytes)], ['held_in_buffers', bytes(status.buffered_bytes)], ['open_requests', status.open_requests], ['open_streams', status.open_streams], ['requests_so_far', status.requests_total], ['data_folder', status.data_dir]])}
       <p class="actions"><a class="button small" href="metrics" target="_blank" rel="noopener">${t('metrics')}</a></p>` : skeletonRows(3)),
     card('wide', t('configuration'), html`${status ? configState(status) : skeletonRows(2)}
       ${setting('conversion', 'conversion_off', toggle('toggle_conversion', { on: config.allow_protocol_conversion !== false, label: t('conversion') }))}

@@ -47,13 +47,12 @@ const upstreamCard = (upstream, at, { length }) => {
         ['edit_upstream', 'settings', 'edit'],
         on && ['fetch_models_again', 'refresh', 'fetch_models_again'],
         on && ['new_alias', 'plus', 'new_alias'],
-        ['copy_name', 'copy', 'copy_address', '', base_url],
+        base_url && ['copy_name', 'copy', 'copy_address', '', base_url],
         at > 0 && ['move', 'arrow', 'move_up', at - 1],
         at < length - 1 && ['move', 'arrow', 'move_down', at + 1],
         ['delete_upstream', 'trash', 'delete'],
       ])}</div>
-    <p class="address">${base_url && cut(base_url, 'mono soft')}${anthropic_base_url && span('soft', 'Messages: ', cut(anthropic_base_url, 'mono'))}
-      ${!oauth && span('soft', auth?.key ? [t('key_is'), ' ', code(auth.key)] : t('no_key'))}</p>
+    <p class="address">${base_url && cut(base_url, 'mono soft')}${anthropic_base_url && span('soft', 'Messages: ', cut(anthropic_base_url, 'mono'))}${!oauth && span('soft', auth?.key ? [t('key_is'), ' ', code(auth.key)] : t('no_key'))}</p>
     ${oauth && accountPart(upstream)}
     <div class="pills" role="group" aria-label="${t('protocols_of', name)}">${PROTOCOLS.map(({ flag, label }) => oauth
       ? html`<span class="pill" title="${t('fixed_on')}">${icon('check')}${label}</span>`

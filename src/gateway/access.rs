@@ -13,11 +13,16 @@ pub const PATH_BYTES_MAX: usize = 200;
 /// A name (alias, upstream, method, id) is cut to this many bytes.
 pub const NAME_BYTES_MAX: usize = 100;
 
+/// A reason is cut to this many bytes.
+pub const REASON_BYTES_MAX: usize = 400;
+
 /// What is known of a request when it has ended. Options are left out of the line where they are `None`.
 #[derive(Clone, Copy, Debug)]
 pub struct Access<'a> {
     /// The client's address; an IPv4 one in IPv6 clothes is shown as IPv4.
     pub peer: IpAddr,
+    /// The name of the client key it showed, where keys are asked for.
+    pub client: Option<&'a str>,
     /// The method's name.
     pub method: &'a str,
     /// The path, without its query.
@@ -40,7 +45,11 @@ pub struct Access<'a> {
     pub total_ms: u64,
     /// Token counts, as far as the upstream said.
     pub usage: Usage,
-    /// The id the client knows the request by.
+    /// Why the client did not get what it asked for.
+    pub reason: Option<&'a str>,
+    /// The upstream's own id: within one protocol it is the one the client was told.
+    pub upstream_id: Option<&'a str>,
+    /// The gateway's id of the request.
     pub request_id: Option<&'a str>,
 }
 
@@ -63,6 +72,9 @@ pub fn write(out: &mut Vec<u8>, access: &Access<'_>) {
     out.extend_from_slice(b"request peer=");
     // Writing to a Vec cannot fail, and an address needs neither quotes nor escapes.
     let _ = write!(out, "{}", access.peer.to_canonical());
+    if let Some(client) = access.client {
+        word(out, " client=", client, NAME_BYTES_MAX);
+    }
     word(out, " method=", access.method, NAME_BYTES_MAX);
     word(out, " path=", access.path, PATH_BYTES_MAX);
     if let Some(alias) = access.alias {
@@ -87,6 +99,12 @@ pub fn write(out: &mut Vec<u8>, access: &Access<'_>) {
     number(out, " tokens_in=", access.usage.input_total());
     number(out, " tokens_cached=", access.usage.cached);
     number(out, " tokens_out=", access.usage.output);
+    if let Some(reason) = access.reason {
+        word(out, " reason=", reason, REASON_BYTES_MAX);
+    }
+    if let Some(id) = access.upstream_id {
+        word(out, " upstream_id=", id, NAME_BYTES_MAX);
+    }
     if let Some(id) = access.request_id {
         word(out, " id=", id, NAME_BYTES_MAX);
     }
@@ -111,6 +129,7 @@ mod tests {
     fn bare() -> Access<'static> {
         Access {
             peer: "::ffff:10.0.0.7".parse().unwrap(),
+            client: None,
             method: "GET",
             path: "/healthz",
             alias: None,
@@ -122,6 +141,8 @@ mod tests {
             first_byte_ms: None,
             total_ms: 0,
             usage: Usage::default(),
+            reason: None,
+            upstream_id: None,
             request_id: None,
         }
     }
@@ -162,6 +183,22 @@ mod tests {
         assert_eq!(
             line(&bare()),
             "request peer=10.0.0.7 method=GET path=/healthz status=200 bytes_in=0 bytes_out=2 total_ms=0"
+        );
+        let failed = Access {
+            client: Some("laptop"),
+            status: 429,
+            reason: Some("the upstream answered 429"),
+            upstream_id: Some("up-1"),
+            request_id: Some("req_1"),
+            ..bare()
+        };
+        let failed = line(&failed);
+        assert!(failed.starts_with("request peer=10.0.0.7 client=laptop method="));
+        assert!(
+            failed.ends_with(
+                " total_ms=0 reason=\"the upstream answered 429\" upstream_id=up-1 id=req_1"
+            ),
+            "{failed}"
         );
         let same = Access {
             protocols: Some((Protocol::Chat, Protocol::Chat)),

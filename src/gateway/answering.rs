@@ -10,7 +10,6 @@ use super::headers::write_request_ids;
 use super::recall::Keeping;
 use super::trace::Trace;
 use crate::error::{Error, Kind};
-use crate::log;
 use crate::net::buffer::{Buffer, Share};
 use crate::net::client::{Answer, Body};
 use crate::net::exchange::Exchange;
@@ -167,12 +166,8 @@ impl Forward<'_> {
         if !exchange.is_begun() && !translator.started() {
             return Err(error.into());
         }
-        log::warn!(
-            "a converted stream failed",
-            id = self.request_id,
-            error = error
-        );
         translator.fail(&error, &mut out);
+        trace.failure = Some(Box::new(error));
         self.begin_stream(exchange, trace);
         self.end_stream(exchange, trace, &out).await
     }

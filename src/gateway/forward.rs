@@ -15,7 +15,6 @@ use super::snapshot::{Snapshot, Upstream};
 use super::trace::Trace;
 use super::{App, Refusal};
 use crate::error::{Blame, Error, Kind};
-use crate::log;
 use crate::net::alarm::Alarm;
 use crate::net::buffer::{Buffer, Share};
 use crate::net::client::{self, Answer, Call};
@@ -571,16 +570,6 @@ pub(super) async fn send(
     match answer.head.status {
         // 304 is no redirect, and 300, 305 and 306 name no one place to go.
         301..=303 | 307 | 308 => Err(redirect(upstream, &answer)),
-        404 | 405 => {
-            let url = upstream.url(outbound.protocol, outbound.target);
-            log::warn!(
-                "the upstream does not know this URL",
-                upstream = upstream.name,
-                url = url,
-                status = answer.head.status
-            );
-            Ok(answer)
-        }
         _ => Ok(answer),
     }
 }

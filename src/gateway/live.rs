@@ -2,8 +2,8 @@
 //! management API, published to all requests through one channel. An invalid file keeps the running configuration, and its
 //! problems are said. Reloads and changes are one after another, and each begins with what is on the disk then.
 
-use super::config::node::holds_nothing;
 use super::config::store::Store;
+use super::config::yaml::holds_nothing;
 use super::config::{Findings, Node, Problem};
 use super::snapshot::{Snapshot, Surroundings};
 use super::watch::{Fingerprint, Look, Watch};
@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use tokio::sync::watch as channel;
 
+/// Problems, and warnings, of one reading that get a line of the log each.
+const LINES_MAX: usize = 20;
+
 /// The configuration file and what is made of it.
 pub struct Live {
     store: Store,
@@ -24,6 +27,8 @@ pub struct Live {
     /// The watch found something while a change was going on: whoever holds `on_disk` looks again.
     look_again: AtomicBool,
     last: Mutex<Findings>,
+    /// Why the file was not even read when it last changed.
+    unread: Mutex<Option<String>>,
     reloads: AtomicU64,
     failures: AtomicU64,
 }
@@ -148,6 +153,7 @@ impl Live {
             }),
             look_again: AtomicBool::new(false),
             last: Mutex::new(findings),
+            unread: Mutex::new(None),
             reloads: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         }
@@ -198,6 +204,11 @@ impl Live {
                     path = self.store.path().display(),
                     reason = reason
                 );
+                // A file that is gone has a state of its own.
+                if self.store.path().exists() {
+                    self.failures.fetch_add(1, Ordering::Relaxed);
+                    *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                }
             }
             Look::Changed(_) => {
                 self.look_again.store(true, Ordering::SeqCst);
@@ -241,9 +252,11 @@ impl Live {
         let path = self.store.path().display();
         let (snapshot, findings) =
             surroundings(self.store.folder(), |around| Snapshot::load(text, around));
+        // Before the log: who has read it there finds it in the status.
+        self.has_read(findings.clone());
         say_warnings(&findings);
         disk.digest = digest;
-        let result = match snapshot {
+        match snapshot {
             Some(snapshot) => {
                 self.reloads.fetch_add(1, Ordering::Relaxed);
                 log::info!(
@@ -257,19 +270,18 @@ impl Live {
             }
             None => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
-                for problem in &findings.problems {
+                for problem in findings.problems.iter().take(LINES_MAX) {
                     log::error!(
                         "the changed configuration is not valid, the running one stays",
                         path = problem.path,
-                        reason = problem.message
+                        reason = problem.sentence()
                     );
                 }
+                say_more(findings.problems.len());
                 let first = findings.problems.first().cloned();
                 Err(first.unwrap_or_else(|| Problem::new("", "not valid")))
             }
-        };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = findings;
-        result
+        }
     }
 
     /// Changes the configuration: `edit` makes the new tree from what runs now, which is first brought up to what is on the
@@ -333,13 +345,19 @@ impl Live {
         let snapshot = Arc::new(snapshot);
         self.sender.send_replace(snapshot.clone());
         let warnings = findings.warnings.clone();
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = findings;
+        self.has_read(findings);
         Ok(Changed {
             snapshot,
             warnings,
             kept,
             saved: on_disk,
         })
+    }
+
+    /// What is on the disk was read, or written, with these findings.
+    fn has_read(&self, findings: Findings) {
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = findings;
     }
 
     /// Reads a file that was edited since: a change must not undo what someone just wrote by hand.
@@ -358,11 +376,8 @@ impl Live {
         }
         let digest = sha256(&text);
         let result = if digest == disk.digest {
-            self.findings()
-                .problems
-                .into_iter()
-                .next()
-                .map_or(Ok(()), Err)
+            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.problems.first().cloned().map_or(Ok(()), Err)
         } else {
             self.read(&text, digest, disk)
         };
@@ -406,21 +421,37 @@ impl Live {
         )
     }
 
-    /// What was found in the file when it was last read.
+    /// What was found in the file when it was last read, or why it was not read since.
     pub fn findings(&self) -> Findings {
-        self.last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut findings = last.clone();
+        drop(last);
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reason) = &*unread {
+            findings.problems = vec![Problem::new("", reason.as_str())];
+        }
+        findings
     }
 }
 
 fn say_warnings(findings: &Findings) {
-    for warning in &findings.warnings {
+    for warning in findings.warnings.iter().take(LINES_MAX) {
         log::warn!(
-            "the configuration has a part without effect",
+            "the configuration may not do what it should",
             path = warning.path,
-            reason = warning.message
+            reason = warning.sentence()
+        );
+    }
+    say_more(findings.warnings.len());
+}
+
+/// Says how many findings have no line of their own.
+fn say_more(count: usize) {
+    if count > LINES_MAX {
+        let more = count - LINES_MAX;
+        log::warn!(
+            "and more of the kind: llm-wrapper --check names them all",
+            more = more
         );
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod admin;
+mod allowance;
 mod answering;
 pub mod config;
 mod convert;
@@ -27,13 +28,13 @@ mod recall;
 pub mod route;
 pub mod snapshot;
 pub mod trace;
+mod trouble;
 pub mod upstream;
 pub mod usage;
 pub mod watch;
 mod web;
 
 use crate::error::{Error, Kind};
-use crate::log;
 use crate::net::buffer::Budget;
 use crate::net::exchange::Exchange;
 use crate::net::server::{Handler, Patience};
@@ -55,6 +56,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::sync::watch as channel;
 use trace::Trace;
+use trouble::Troubles;
 
 /// When to come back for what this process will never have.
 const NEVER_SOON_S: u32 = 3600;
@@ -68,6 +70,7 @@ pub struct App {
     sidecar: Option<Sidecar>,
     ring: Ring,
     metrics: Metrics,
+    troubles: Troubles,
     memory: Memory,
     started_unix_s: u64,
     id_prefix: u64,
@@ -125,6 +128,7 @@ impl App {
             sidecar,
             ring: Ring::default(),
             metrics: Metrics::default(),
+            troubles: Troubles::default(),
             started_unix_s,
             id_prefix,
             memory: Memory::default(),
@@ -459,16 +463,22 @@ impl Handler for App {
                 failure = Some(error);
             }
             Err(Refusal::Error(error)) => {
-                log::warn!("an answer was broken off", id = id.text(), error = error);
                 exchange.abort();
                 failure = Some(error);
             }
-            Err(Refusal::ClientLeft) => exchange.abort(),
+            Err(Refusal::ClientLeft) => {
+                trace.left = true;
+                exchange.abort();
+            }
         }
+        let failure = failure.or_else(|| trace.failure.take());
+        let failure = failure.as_deref();
         let took = exchange.received_at().elapsed();
-        trace.log(head, exchange, id.text(), took);
+        trace.log(head, exchange, id.text(), failure, took);
         self.metrics.observe(&trace, exchange, took);
-        let reason = failure.as_ref().map(|error| error.message.as_str());
+        self.troubles
+            .observe(&trace, failure, id.text(), exchange.received_at() + took);
+        let reason = failure.map(|error| error.message.as_str());
         if let Some((record, end)) = trace.take_record(exchange, reason, took) {
             self.ring.keep(record, end);
         }

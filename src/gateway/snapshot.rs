@@ -1,10 +1,11 @@
 //! The configuration as requests see it: checked as a whole, indexed, immutable. Parse, don't validate: what a snapshot holds is usable.
 //! One snapshot is published at a time; a request takes it once and never looks again.
 
-use super::config::node::FILE_BYTES_MAX;
+use super::allowance::quarter_of_memory;
+use super::config::yaml::{FILE_BYTES_MAX, too_large};
 use super::config::{
     AliasConfig, Auth, ClientKey, Config, Expand, Findings, Manage, Node, Problem, ResponsesStore,
-    Retry, Secret, Timeouts, UpstreamConfig,
+    Retry, Secret, Timeouts, UpstreamConfig, line_of, locate,
 };
 use super::params::Params;
 use super::route::Route;
@@ -16,25 +17,13 @@ use crate::net::tls::TlsSettings;
 use crate::protocol::caps::Sampling;
 use crate::protocol::{Caps, Protocol};
 use crate::wire::json::{Raw, member};
-use crate::wire::text::nearest;
+use crate::wire::text::{glob, nearest};
 use crate::wire::url::{Base, Url};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-const MIB: u64 = 1 << 20;
-/// Bodies take no more memory than this unless the file says so.
-const BUFFERED_BYTES_MAX: u64 = 256 * MIB;
-/// Where Linux says which control groups this process is in, and where those say how much memory it may use: in version 2
-/// and in version 1. A container sees its own group as the root; a systemd unit has one further down.
-const CGROUPS_FILE: &str = "/proc/self/cgroup";
-const CGROUP_LIMITS: [(&str, &str); 2] = [
-    ("/sys/fs/cgroup", "memory.max"),
-    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-];
-const MEMINFO_FILE: &str = "/proc/meminfo";
 
 /// What a snapshot depends on beside the configuration file.
 pub struct Surroundings<'a> {
@@ -110,24 +99,33 @@ impl Snapshot {
     pub fn load(file: &[u8], around: &Surroundings<'_>) -> (Option<Snapshot>, Findings) {
         let mut found = Findings::default();
         if file.len() > FILE_BYTES_MAX {
-            found.problem("", format!("the file has over {FILE_BYTES_MAX} bytes"));
+            found.problem("", too_large());
             return (None, found);
         }
         let tree = match std::str::from_utf8(file) {
             Ok(text) => Node::parse(text, &mut found.problems),
             Err(error) => {
-                let at = error.valid_up_to();
-                found.problem("", format!("the file is not UTF-8, from byte {at} on"));
+                let message = match file {
+                    [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+                        "the file is UTF-16: save it as UTF-8".into()
+                    }
+                    _ => format!(
+                        "the file is not UTF-8 at line {}: save it as UTF-8",
+                        line_of(file, error.valid_up_to())
+                    ),
+                };
+                found.problem("", message);
                 None
             }
         };
-        match tree {
-            Some(tree) => {
-                let snapshot = Snapshot::of(tree, around, &mut found);
-                (snapshot, found)
-            }
-            None => (None, found),
+        let mut snapshot = tree.and_then(|tree| Snapshot::of(tree, around, &mut found));
+        if let Ok(text) = std::str::from_utf8(file) {
+            locate(text, &mut found);
         }
+        if let Some(snapshot) = &mut snapshot {
+            snapshot.warnings.clone_from(&found.warnings);
+        }
+        (snapshot, found)
     }
 
     /// From a tree: what a change through the management API takes.
@@ -168,6 +166,17 @@ impl Snapshot {
         }
         let mut routes = HashMap::new();
         build.unique(&aliases, "alias", "alias", |(path, alias, _)| (path, alias));
+        for (index, key) in config.client_keys.iter().enumerate() {
+            for (at, pattern) in key.models.iter().enumerate() {
+                let names = aliases.iter().map(|(_, alias, _)| alias.as_str());
+                let mut names = names.chain(by_name.keys().map(String::as_str));
+                if !names.any(|name| glob(pattern, name)) {
+                    let path = format!("client_api_keys[{index}].models[{at}]");
+                    let message = "matches no alias and no upstream's name";
+                    build.found.warning(path, message);
+                }
+            }
+        }
         let admin_key = build.admin_key(config.admin_key);
         let limits = build.limits(&config.limits);
 
@@ -262,9 +271,8 @@ impl Build<'_> {
     fn base(&mut self, path: String, text: &str) -> Option<Base> {
         match Base::parse(text) {
             Ok(base) => {
-                if base.url.userinfo.is_some() {
-                    let message = "the user and password of a base URL are not sent: set headers.authorization";
-                    self.found.warning(path, message);
+                for message in doubts(&base, text) {
+                    self.found.warning(path.clone(), message);
                 }
                 Some(base)
             }
@@ -359,6 +367,10 @@ impl Build<'_> {
                 .map(|base| place(base, false))
         };
         let own = own.or_else(stand_in)?;
+        if !supports.contains(&true) {
+            let message = "speaks no protocol: set one of its support_… to true";
+            self.found.warning(config.path.clone(), message);
+        }
         let timeout = config.timeouts;
         let upstream = Upstream {
             kind: config.kind.unwrap_or_else(|| match config.auth {
@@ -507,37 +519,49 @@ fn article(noun: &str) -> &'static str {
     }
 }
 
-/// A quarter of what this process may use, at most 256 MB.
-fn quarter_of_memory(read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> u64 {
-    let text = |file: &Path| String::from_utf8(read(file).unwrap_or_default()).unwrap_or_default();
-    // Lines of "number:controllers:path", without controllers in version 2 (cgroups(7)). The least limit on the way holds.
-    let own = text(Path::new(CGROUPS_FILE));
-    let mut limits = Vec::new();
-    for (version, (root, file)) in CGROUP_LIMITS.into_iter().enumerate() {
-        let path = own.lines().find_map(|line| {
-            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-            let fits = match version {
-                0 => controllers.is_empty(),
-                _ => controllers.split(',').any(|name| name == "memory"),
-            };
-            fits.then_some(path)
-        });
-        for group in Path::new(path.unwrap_or("/")).ancestors() {
-            let group = group.strip_prefix("/").unwrap_or(group);
-            let limit = text(&Path::new(root).join(group).join(file));
-            limits.extend(limit.trim().parse::<u64>());
-        }
+/// What is probably wrong with a base URL that can be read.
+fn doubts(base: &Base, text: &str) -> Vec<String> {
+    /// What users copy from a vendor's page along with the base URL.
+    const ENDPOINTS: [&str; 6] = [
+        "/chat/completions",
+        "/completions",
+        "/responses",
+        "/messages",
+        "/embeddings",
+        "/models",
+    ];
+    let mut doubts = Vec::new();
+    let url = &base.url;
+    if url.userinfo.is_some() {
+        doubts.push(
+            "the user and password of a base URL are not sent: set headers.authorization".into(),
+        );
     }
-    let whole = text(Path::new(MEMINFO_FILE)).lines().find_map(|line| {
-        let kibibytes = line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?;
-        kibibytes.trim().parse::<u64>().ok()?.checked_mul(1024)
-    });
-    let memory = limits.into_iter().chain(whole).min();
-    memory.map_or(BUFFERED_BYTES_MAX, |bytes| {
-        (bytes / 4).min(BUFFERED_BYTES_MAX)
-    })
+    let marked = text.trim_ascii().ends_with('#');
+    let path = url.path.trim_end_matches('/');
+    if let Some(endpoint) = ENDPOINTS
+        .iter()
+        .find(|end| path.ends_with(**end) && !marked)
+    {
+        doubts.push(format!(
+            "ends in {endpoint}, which the gateway adds itself: leave it out"
+        ));
+    }
+    if path.contains("/v1/v1") {
+        doubts.push("has /v1 twice".into());
+    }
+    match (url.scheme.name(), url.port) {
+        ("http", 443) => doubts.push("port 443 speaks https as a rule, and this is http".into()),
+        ("https", 80) => doubts.push("port 80 speaks http as a rule, and this is https".into()),
+        _ => {}
+    }
+    doubts
 }
 
 #[cfg(test)]
 #[path = "snapshot_tests.rs"]
 pub(crate) mod tests;
+
+#[cfg(test)]
+#[path = "snapshot_findings_tests.rs"]
+mod findings_tests;

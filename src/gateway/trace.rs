@@ -5,10 +5,11 @@ use super::debug::{End, Record, Side, mode};
 use super::route::Route;
 use super::snapshot::Upstream;
 use super::usage::UsageFinder;
-use crate::clock;
+use crate::error::Error;
 use crate::net::exchange::Exchange;
 use crate::protocol::{Protocol, Warnings};
 use crate::wire::head::{Headers, RequestHead, write_field};
+use crate::{clock, log};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,10 @@ pub struct Trace {
     upstream_id: Option<Box<[u8]>>,
     /// Of a request that goes to an upstream.
     record: Option<Arc<Record>>,
+    /// Why a stream that had begun ended with an error event.
+    pub failure: Option<Box<Error>>,
+    /// The client was gone before its answer ended.
+    pub left: bool,
     /// The client asked for its record in the answer.
     pub debugs: bool,
     /// What was weakened or left out of the request and its answer.
@@ -72,12 +77,65 @@ impl Trace {
         if let Some(record) = self.record() {
             record.asks(target, fields, parts);
         }
+        if let (true, Some(record)) = (log::enabled(log::Level::Debug), &self.record) {
+            log::debug!(
+                "asks the upstream",
+                upstream = self.upstream().map_or("", |upstream| &upstream.name),
+                url = self.upstream_url().unwrap_or_default(),
+                bytes = parts.iter().map(|part| part.len()).sum::<usize>(),
+                id = record.id()
+            );
+        }
     }
 
     /// The head of the upstream's answer came; `fields` are its field lines that come back.
     pub fn answered(&mut self, status: u16, fields: &[u8]) {
         if let Some(record) = self.record() {
             record.answered(status, fields);
+        }
+        if let (true, Some(record)) = (log::enabled(log::Level::Debug), &self.record) {
+            log::debug!(
+                "the upstream answers",
+                status = status,
+                after_ms = record.age().as_millis(),
+                id = record.id()
+            );
+        }
+    }
+
+    /// The status of the upstream's answer, once it came.
+    pub fn upstream_status(&self) -> Option<u16> {
+        self.record.as_ref()?.upstream_status()
+    }
+
+    /// The URL that the upstream was asked, without its query, in which some clients put their key.
+    fn upstream_url(&self) -> Option<String> {
+        let path = self.record.as_ref()?.upstream_path();
+        let (_, protocol) = self.protocols?;
+        Some(self.upstream()?.url(protocol, &path))
+    }
+
+    /// Why the client did not get the answer it asked for.
+    pub fn reason<'e>(&self, failure: Option<&'e Error>) -> Option<Cow<'e, str>> {
+        if let Some(error) = failure {
+            let text = error.message.as_bytes();
+            // Some upstreams quote the key they were shown.
+            return match self.upstream().map(|upstream| upstream.mask_secrets(text)) {
+                Some(Cow::Owned(masked)) => {
+                    Some(String::from_utf8_lossy(&masked).into_owned().into())
+                }
+                _ => Some(Cow::Borrowed(&error.message)),
+            };
+        }
+        match self.upstream_status() {
+            Some(status @ (404 | 405)) => {
+                let url = self.upstream_url().unwrap_or_default();
+                Some(Cow::Owned(format!(
+                    "the upstream answered {status} to {url}"
+                )))
+            }
+            Some(status @ 400..) => Some(Cow::Owned(format!("the upstream answered {status}"))),
+            _ => self.left.then_some(Cow::Borrowed("the client left")),
         }
     }
 
@@ -211,13 +269,26 @@ impl Trace {
     }
 
     /// Writes the request's line.
-    pub fn log(&self, head: &RequestHead, exchange: &Exchange, request_id: &str, took: Duration) {
+    pub fn log(
+        &self,
+        head: &RequestHead,
+        exchange: &Exchange,
+        request_id: &str,
+        failure: Option<&Error>,
+        took: Duration,
+    ) {
         if !access::is_wanted() {
             return;
         }
+        if let Some(warnings) = self.warnings.header() {
+            log::debug!("the conversion warns", warnings = warnings, id = request_id);
+        }
         let route = self.route.as_deref();
+        let record = self.record.as_deref();
+        let upstream_id = record.and_then(Record::upstream_id);
         access::log(&Access {
             peer: exchange.peer().ip(),
+            client: record.and_then(Record::client_key),
             method: head.method_name(),
             path: head.path(),
             alias: route.map(|route| route.name.as_str()),
@@ -231,6 +302,8 @@ impl Trace {
                 .map(|after| after.as_millis() as u64),
             total_ms: took.as_millis() as u64,
             usage: self.usage.usage(),
+            reason: self.reason(failure).as_deref(),
+            upstream_id: upstream_id.filter(|id| *id != request_id),
             request_id: Some(request_id),
         });
     }

@@ -1,7 +1,7 @@
 //! Notices that the configuration file changed: edited in place, renamed over, or swapped through a symlink as Kubernetes does.
 //! Polling, because a watch on an inode is lost with the inode. What is read is read only once the file has stopped moving.
 
-use crate::gateway::config::node::holds_nothing;
+use crate::gateway::config::yaml::holds_nothing;
 use std::fmt;
 use std::fs;
 use std::io;

@@ -6,13 +6,14 @@ upstream.py CONFIG   listens on a free port, writes a gateway configuration for 
 A prompt says RUN=SCENARIO.NONCE DIR=path; the tools that are offered say which client plays. GET /record/NONCE tells what came.
 """
 import json
+import os
 import re
 import sys
 import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import dialects
+import scripted
 from dialects import Reply
 
 CLIENT_KEY = "sk-clients-client-key-0123456789"
@@ -204,23 +205,8 @@ def summary(nonce, folder):
 
 
 # ------------------------------------------------------------------------------------------------ the server
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class Handler(scripted.Answers):
     runs, lock = {}, threading.Lock()
-
-    def log_message(self, *_):
-        pass
-
-    def answer(self, status, body, **fields):
-        data = json.dumps(body, ensure_ascii=False).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        for name, value in fields.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(data)
 
     def do_GET(self):
         run = self.runs.get(self.path.rsplit("/", 1)[1])
@@ -273,39 +259,6 @@ class Handler(BaseHTTPRequestHandler):
         whole = dialects.write(protocol, reply, bool(body.get("stream")))
         return self.stream(whole, True) if body.get("stream") else self.answer(200, whole)
 
-    def stream(self, events, ended):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        for name, data in events:
-            text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
-            raw = (("event: %s\n" % name if name else "") + "data: %s\n\n" % text).encode()
-            half = len(raw) // 2  # cut anywhere, also inside a character
-            for part in (raw[:half], raw[half:]):
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
-            self.wfile.flush()
-            time.sleep(0.001)
-        if ended:
-            self.wfile.write(b"0\r\n\r\n")
-        else:
-            self.close_connection = True
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_):
-        pass  # a client that leaves is part of the play
-
-
-def main():
-    server = Server(("127.0.0.1", 0), Handler)
-    with open(sys.argv[1], "w", encoding="utf-8") as file:
-        file.write(config(server.server_address[1]))
-    print("ready http://127.0.0.1:%d" % server.server_address[1], flush=True)
-    server.serve_forever()
-
 
 if __name__ == "__main__":
-    main()
+    scripted.serve(Handler, config)

@@ -1220,6 +1220,8 @@ fn version_status_methods_and_unknown_paths() {
         json!(gateway.dir.0.join("config.yaml").display().to_string())
     );
     assert_eq!(status["admin_key"], "configured");
+    let build = status["build"].as_str().expect("a build");
+    assert!(build.starts_with(std::env::consts::ARCH), "{build}");
     assert!(status["resident_bytes"].as_u64() > Some(1_000_000));
     let wrong = gateway.admin("DELETE", "/api/config", "").expect(405);
     assert_eq!(

@@ -157,6 +157,65 @@ fn every_flag_and_variable_is_in_the_readme_and_every_flag_in_the_help() {
     }
 }
 
+/// The YAML blocks of the README that are configurations, without the list's indentation that some have.
+fn configurations() -> Vec<String> {
+    let readme = text("README.md");
+    let blocks = readme.split("```yaml\n").skip(1);
+    let blocks = blocks.map(|block| block.split("```").next().unwrap_or_default());
+    let outdented = blocks.map(|block| {
+        let indent = block.len() - block.trim_start_matches(' ').len();
+        let lines = block
+            .lines()
+            .map(|line| line.get(indent..).unwrap_or_default());
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    let found: Vec<_> = outdented
+        .filter(|block| !block.contains("apiVersion"))
+        .collect();
+    assert!(found.len() >= 2, "only {} configurations", found.len());
+    found
+}
+
+#[test]
+fn every_configuration_of_the_readme_is_valid() {
+    for config in configurations() {
+        let build = crate::support::Gateway::build();
+        let (code, out, err) = build.config(config.clone()).arg("--check").run();
+        let clean = code == 0 && !out.contains("warning");
+        assert!(clean, "{config}\n{out}{err}");
+    }
+}
+
+#[test]
+fn every_kind_is_named_and_every_flag_the_readme_names_is_one() {
+    let (readme, example) = (text("README.md"), text("config.example.yaml"));
+    for (kind, _) in llm_wrapper::protocol::caps::KINDS {
+        assert!(
+            readme.contains(&format!("`{kind}`")),
+            "README.md lacks {kind}"
+        );
+        assert!(example.contains(kind), "config.example.yaml lacks {kind}");
+    }
+    let table = readme.split("| the upstream | flag |").nth(1);
+    let rows = table.expect("the table of flags").lines().skip(2);
+    let rows = rows.take_while(|line| line.starts_with('|'));
+    let mut flags = 0;
+    for row in rows {
+        let cell = row.rsplit_once("| ").expect("two cells").1;
+        let settings = cell.split('`').filter(|part| part.contains(": "));
+        for setting in settings {
+            let config = format!(
+                "upstreams:\n  - {{name: a, base_url: 'http://127.0.0.1:1', flags: {{{setting}}}}}\n"
+            );
+            let build = crate::support::Gateway::build();
+            let (code, out, err) = build.config(config).arg("--check").run();
+            assert_eq!(code, 0, "{setting}: {out}{err}");
+            flags += 1;
+        }
+    }
+    assert!(flags >= 10, "only {flags} flags");
+}
+
 #[test]
 fn the_example_is_a_good_configuration() {
     let example = text("config.example.yaml");

@@ -665,7 +665,7 @@ fn each_request_is_one_log_line_and_no_line_holds_a_secret() {
     assert!(!reply.text().contains(UPSTREAM_KEY), "{}", reply.text());
     assert!(reply.text().contains("Incorrect API key provided"));
     gateway.post_with(CHAT, "x-api-key: sk-wrong-key-0123456789\r\n", BODY);
-    gateway.wait_for_lines("status=401", 2);
+    gateway.wait_for_lines("request peer=", 2);
     let log = gateway.log().join("\n");
     for secret in [
         UPSTREAM_KEY,

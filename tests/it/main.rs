@@ -11,6 +11,7 @@ mod http;
 mod json;
 mod layers;
 mod life;
+mod log;
 mod meta;
 mod metrics;
 mod models;

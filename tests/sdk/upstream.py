@@ -6,13 +6,14 @@ Aliases are FAMILY-SCENARIO: family native speaks all three protocols, chat, res
 Scenario random tells the answer of the seed that the request names, see answers.py. Standard library only.
 """
 import json
+import os
 import re
 import sys
 import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import answers
+import scripted
 
 CLIENT_KEY = "sk-sdk-client-key-0123456789"
 UPSTREAM_KEY = "sk-sdk-upstream-key-0123456789"
@@ -150,25 +151,12 @@ def messages(tool):
     return whole, [(name, dict(data, type=name)) for name, data in events]
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class Handler(scripted.Answers):
     refused = set()  # what was answered 429 once
     lock = threading.Lock()
 
-    def log_message(self, *_):
-        pass
-
     def answer(self, status, body, **fields):
-        data = json.dumps(body, ensure_ascii=False).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("x-request-id", "req_upstream")
-        for name, value in fields.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(data)
+        super().answer(status, body, x_request_id="req_upstream", **fields)
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -189,7 +177,7 @@ class Handler(BaseHTTPRequestHandler):
         if scenario == "random":
             seed = int(re.search(r"seed (\d+)", json.dumps(body)).group(1))
             whole, events = answers.told(path, seed)
-            return self.stream(events, True, seed) if body.get("stream") else self.answer(200, whole)
+            return self.stream(events, True, 0, bool(seed % 2)) if body.get("stream") else self.answer(200, whole)
         if path == "/v1/chat/completions":
             whole, events = chat(tool, (body.get("stream_options") or {}).get("include_usage"))
         elif path == "/v1/responses":
@@ -200,7 +188,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(404, {"error": {"message": "no such path", "type": "x"}})
         if not body.get("stream"):
             return self.answer(200, whole)
-        self.stream(events[: len(events) // 2] if scenario == "cut" else events, scenario != "cut")
+        self.stream(events[: len(events) // 2] if scenario == "cut" else events, scenario != "cut", 0.002)
 
     def error(self, path, scenario):
         status, kind, message = ERRORS[scenario]
@@ -210,41 +198,6 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(status, {"type": "error", "error": error}, **fields)
         self.answer(status, {"error": dict(error, param=None, code=None)}, **fields)
 
-    def stream(self, events, complete, seed=None):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        for name, data in events:
-            text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=bool(seed and seed % 2))
-            event = ("event: %s\n" % name if name else "") + "data: %s\n\n" % text
-            raw = event.encode()
-            half = len(raw) // 2  # cut anywhere, also inside a character
-            for part in (raw[:half], raw[half:]):
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
-                self.wfile.flush()
-            if seed is None:
-                time.sleep(0.002)
-        if complete:
-            self.wfile.write(b"0\r\n\r\n")
-        else:
-            self.close_connection = True
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_):
-        pass  # a client that leaves is part of the play
-
-
-def main():
-    server = Server(("127.0.0.1", 0), Handler)
-    with open(sys.argv[1], "w", encoding="utf-8") as file:
-        file.write(config(server.server_address[1]))
-    print("ready", flush=True)
-    server.serve_forever()
-
 
 if __name__ == "__main__":
-    main()
+    scripted.serve(Handler, config)

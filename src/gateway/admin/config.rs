@@ -26,7 +26,7 @@ pub(super) fn tag(snapshot: &Snapshot) -> String {
 
 pub(super) fn problems(list: &[Problem]) -> Value {
     list.iter()
-        .map(|problem| json!({"path": problem.path, "message": problem.message}))
+        .map(|problem| json!({"path": problem.path, "message": problem.sentence(), "line": problem.line}))
         .collect()
 }
 

@@ -5,6 +5,7 @@ use super::{Admin, Answer, Request};
 use crate::gateway::metrics::Gauge;
 use crate::wire::text::rfc3339;
 use serde_json::json;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,13 +26,7 @@ impl Request<'_> {
             () if !is_there => "missing",
             () => "ok",
         };
-        let path = live.is_on_disk().then(|| {
-            let path = std::path::absolute(live.path());
-            path.map_or_else(
-                |_| live.path().display().to_string(),
-                |path| path.display().to_string(),
-            )
-        });
+        let path = live.is_on_disk().then(|| absolute(live.path()));
         let snapshot = self.snapshot;
         let warnings = self
             .admin
@@ -41,6 +36,7 @@ impl Request<'_> {
             .clone();
         Answer::ok(&json!({
             "version": env!("CARGO_PKG_VERSION"),
+            "build": build(),
             "started_at": rfc3339(self.app.started_unix_s),
             "uptime_s": self.admin.started.elapsed().as_secs(),
             "config": {
@@ -51,7 +47,7 @@ impl Request<'_> {
                 "warnings": problems(&snapshot.warnings),
                 "etag": tag(snapshot),
             },
-            "data_dir": snapshot.sidecar.data_dir.display().to_string(),
+            "data_dir": absolute(&snapshot.sidecar.data_dir),
             "admin_key": self.key_source(),
             "start_warnings": warnings,
             "resident_bytes": resident_bytes(),
@@ -78,6 +74,35 @@ impl Admin {
             }
         }
     }
+}
+
+/// The path from the root on, which tells more than one relative to a folder that nobody remembers.
+fn absolute(path: &Path) -> String {
+    let whole = std::path::absolute(path);
+    let whole = whole.as_deref().unwrap_or(path);
+    whole
+        .components()
+        .collect::<PathBuf>()
+        .display()
+        .to_string()
+}
+
+/// Which build of the version this is: architecture and C library, the commit where the build was told it, and whether it is
+/// one for debugging.
+fn build() -> String {
+    let libc = match () {
+        () if cfg!(target_env = "musl") => "musl",
+        () if cfg!(target_env = "gnu") => "gnu",
+        () => std::env::consts::OS,
+    };
+    let commit = option_env!("LLM_WRAPPER_COMMIT").filter(|commit| !commit.is_empty());
+    let debug = cfg!(debug_assertions).then_some("debug");
+    let mut build = format!("{}-{libc}", std::env::consts::ARCH);
+    for part in commit.into_iter().chain(debug) {
+        build.push(' ');
+        build.push_str(part);
+    }
+    build
 }
 
 /// Memory of this process that is in use; None where the system does not say.

@@ -3,19 +3,23 @@
 //! All problems are collected, each with its YAML path; the tree is kept, so that what is unknown here survives a save.
 
 pub mod keys;
+mod lines;
 pub mod node;
 mod read;
 pub mod secret;
 pub mod shown;
 pub mod store;
 mod walk;
+pub mod yaml;
 
+pub use lines::{line_of, locate};
 pub use node::Node;
 pub use secret::Secret;
 pub use walk::Expand;
 
 use super::memory::Owner;
 use crate::wire::text::glob;
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -26,16 +30,54 @@ pub struct Problem {
     pub path: String,
     /// A sentence without a secret.
     pub message: String,
+    /// Its line in the file, if it is known.
+    pub line: Option<usize>,
 }
 
 impl Problem {
     /// At that path, this.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Problem {
+        let path = path.into();
         Problem {
-            path: path.into(),
+            path: match shown_path(&path) {
+                Cow::Owned(masked) => masked,
+                Cow::Borrowed(_) => path,
+            },
             message: message.into(),
+            line: None,
         }
     }
+
+    /// The sentence, with the line at its end.
+    pub fn sentence(&self) -> String {
+        match self.line {
+            Some(line) => format!("{} (line {line})", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
+
+/// A path as it may be told: a key of the file that looks like a credential, which someone wrote on the wrong side of a colon,
+/// is masked.
+fn shown_path(path: &str) -> Cow<'_, str> {
+    /// Shorter words are names.
+    const CREDENTIAL_CHARS_MIN: usize = 20;
+    let word = |c: char| c.is_alphanumeric() || "_-+/=•".contains(c);
+    let is_credential = |part: &str| {
+        let long = part.chars().count() >= CREDENTIAL_CHARS_MIN;
+        let mixed = part.contains(|c: char| c.is_ascii_digit())
+            && part.contains(|c: char| c.is_ascii_alphabetic());
+        part.starts_with("sk-") || long && mixed && !part.contains('•')
+    };
+    let parts = || path.split(|c| !word(c));
+    if !parts().any(is_credential) {
+        return Cow::Borrowed(path);
+    }
+    let mut shown = path.to_owned();
+    for part in parts().filter(|part| is_credential(part)) {
+        shown = shown.replace(part, &secret::mask(part));
+    }
+    Cow::Owned(shown)
 }
 
 impl fmt::Display for Problem {
@@ -43,7 +85,7 @@ impl fmt::Display for Problem {
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
-        f.write_str(&self.message)
+        f.write_str(&self.sentence())
     }
 }
 

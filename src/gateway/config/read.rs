@@ -44,7 +44,17 @@ impl Config {
         let mut walk = Walk::new(expand);
         let empty = Node::Map(Vec::new());
         let tree = if *tree == Node::Null { &empty } else { tree };
-        let top = walk.map("", tree, &keys::TOP);
+        let top = match tree {
+            Node::Map(_) => walk.map("", tree, &keys::TOP),
+            other => {
+                let found = other.kind();
+                walk.problem(
+                    "",
+                    format!("expected keys such as upstreams: and aliases:, found {found}"),
+                );
+                None
+            }
+        };
         let config = read_top(&mut walk, &top.unwrap_or_else(Map::empty));
         found.problems.append(&mut walk.found.problems);
         found.warnings.append(&mut walk.found.warnings);
@@ -136,11 +146,15 @@ fn read_client_keys(walk: &mut Walk<'_>, top: &Map<'_>) -> Vec<ClientKey> {
             models = read_list(walk, &map, "models", |walk, path, node| {
                 walk.name(path, node)
             });
-            if map.get("models").is_some() && models.is_empty() {
+            if map.get("models") == Some(&Node::List(Vec::new())) {
                 walk.problem(
                     &map.place("models"),
                     "an empty list allows nothing: leave it out to allow all",
                 );
+            }
+            if map.get("key").is_none() {
+                walk.problem(&map.place("key"), "is missing");
+                continue;
             }
             (map.place("key"), map.get("key"))
         } else {
@@ -181,7 +195,7 @@ fn read_responses_store(walk: &mut Walk<'_>, top: &Map<'_>) -> ResponsesStore {
 
 fn read_limits(walk: &mut Walk<'_>, top: &Map<'_>) -> Limits {
     /// No body, however small a test wants it, is below a kilobyte.
-    const LEAST_MB: f64 = 1.0 / 1024.0;
+    const LEAST_MB: f64 = 0.001;
     let map = section(walk, top, &keys::LIMITS);
     let map = map.as_ref();
     let limits = Limits {
@@ -383,6 +397,13 @@ fn read_headers(walk: &mut Walk<'_>, map: &Map<'_>) -> Vec<(String, Secret)> {
 fn read_alias(walk: &mut Walk<'_>, path: &str, node: &Node) -> Option<AliasConfig> {
     let map = walk.map(path, node, &keys::ALIAS)?;
     let params = read_list(walk, &map, "param_overrides", read_param);
+    for (index, param) in params.iter().enumerate() {
+        if params[..index].iter().any(|other| other.key == param.key) {
+            let path = format!("{}[{index}].key", map.place("param_overrides"));
+            let message = "this key is there twice: the last one counts";
+            walk.found.warning(path, message);
+        }
+    }
     Some(AliasConfig {
         path: path.to_owned(),
         alias: map.required(walk, "alias"),

@@ -1,7 +1,8 @@
 //! The configuration file on disk: read it, and replace it without ever leaving half of one.
 //! Aside, fsync, rename, fsync the folder; where the file is a mount of its own and cannot be renamed over, a copy and a rewrite in place.
 
-use super::node::{FILE_BYTES_MAX, Node, holds_nothing};
+use super::node::Node;
+use super::yaml::{FILE_BYTES_MAX, holds_nothing};
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};

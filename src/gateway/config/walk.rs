@@ -58,9 +58,15 @@ impl<'a> Walk<'a> {
             if section.keys.contains(&key.as_str()) || section.legacy.contains(&key.as_str()) {
                 continue;
             }
-            let message = match similar(key, section.keys) {
+            if key == "<<" {
+                continue; // a problem already
+            }
+            let message = match meant(key, section.keys) {
                 Some(close) => format!("unknown key, ignored; did you mean {close}?"),
-                None => "unknown key, ignored".into(),
+                None => format!(
+                    "unknown key, ignored; known here: {}",
+                    section.keys.join(", ")
+                ),
             };
             self.found.warning(map.place(key), message);
         }
@@ -82,7 +88,7 @@ impl<'a> Walk<'a> {
     /// The elements of a list with their places.
     pub fn list<'n>(&mut self, path: &str, node: &'n Node) -> Vec<(String, &'n Node)> {
         let Node::List(items) = node else {
-            self.wrong(path, "a list", node);
+            self.wrong(path, "a list (each entry begins with \"- \")", node);
             return Vec::new();
         };
         let place = |(index, item)| (format!("{path}[{index}]"), item);
@@ -129,7 +135,13 @@ impl<'a> Walk<'a> {
                 return out;
             }
             match lookup(name) {
-                Some(value) => out.push_str(&value),
+                Some(value) => {
+                    if value.is_empty() {
+                        let message = format!("the environment variable {name} is empty");
+                        self.found.warning(path, message);
+                    }
+                    out.push_str(&value);
+                }
                 None => self.problem(path, format!("the environment variable {name} is not set")),
             }
             rest = &rest[at + 3 + name.len()..];
@@ -170,6 +182,9 @@ impl<'a> Walk<'a> {
         if super::secret::is_masked(text) {
             self.problem(path, "this is the mask of a key, not a key");
             return None;
+        }
+        if let Some(doubt) = doubt(text) {
+            self.found.warning(path, doubt);
         }
         (!text.is_empty()).then(|| Secret::new(text))
     }
@@ -252,6 +267,10 @@ impl<'n> Map<'n> {
                 let comma = if index > 0 { ", " } else { "" };
                 let _ = write!(message, "{comma}{word}"); // writing to a String cannot fail
             }
+            let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            if let Some(close) = similar(&text, &words) {
+                let _ = write!(message, "; did you mean {close}?");
+            }
             walk.problem(&path, message);
         }
         found.map(|(_, value)| *value)
@@ -270,6 +289,14 @@ impl<'n> Map<'n> {
             Node::Unsigned(value) => *value as f64,
             Node::Signed(value) => *value as f64,
             Node::Float(value) => *value,
+            Node::Text(text) => {
+                let hint = match text.contains("${") {
+                    true => "${NAME} is read in texts only",
+                    false => "write it without quotes and without a unit",
+                };
+                walk.problem(&path, format!("expected {what}, found text: {hint}"));
+                return None;
+            }
             other => {
                 walk.wrong(&path, what, other);
                 return None;
@@ -288,10 +315,10 @@ impl<'n> Map<'n> {
         Some(Duration::from_secs_f64(seconds))
     }
 
-    /// A time of at least a second, written in minutes.
+    /// A time of at least 60 milliseconds, written in minutes.
     pub fn minutes(&self, walk: &mut Walk<'_>, key: &str) -> Option<Duration> {
         let most = SECONDS_MAX / 60.0;
-        let minutes = self.number(walk, key, "a number of minutes", 1.0 / 60.0, most)?;
+        let minutes = self.number(walk, key, "a number of minutes", 0.001, most)?;
         Some(Duration::from_secs_f64(minutes * 60.0))
     }
 
@@ -316,11 +343,37 @@ impl<'n> Map<'n> {
     }
 }
 
+/// The known key that was probably meant: a similar one, or one that `word` is the end of, as `url` is of `base_url`.
+fn meant(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    let ends = |key: &&&'static str| {
+        let rest = key.strip_suffix(word);
+        rest.is_some_and(|rest| rest.ends_with('_'))
+    };
+    similar(word, known).or_else(|| known.iter().find(ends).copied())
+}
+
+/// What is probably wrong with a key that could be sent.
+fn doubt(key: &str) -> Option<&'static str> {
+    if key
+        .get(..7)
+        .is_some_and(|start| start.eq_ignore_ascii_case("bearer "))
+    {
+        return Some("begins with Bearer, which is added where it is needed: leave it out");
+    }
+    if key.strip_prefix('$').is_some_and(is_name) {
+        return Some("looks like an environment variable: write ${NAME}");
+    }
+    let odd = key.contains(|c: char| c == ' ' || !c.is_ascii());
+    odd.then_some(
+        "holds a blank or a character beyond ASCII: is it all of the key, and only the key?",
+    )
+}
+
 /// The known name that `word` was probably meant to be: the nearest one, if it begins in the same way.
 pub(super) fn similar(word: &str, known: &[&'static str]) -> Option<&'static str> {
-    let name = nearest(word, known.iter().copied(), 1).pop()?;
     let start = word.get(..2)?;
-    name.starts_with(start).then_some(name)
+    let mut near = nearest(word, known.iter().copied(), 3).into_iter();
+    near.find(|name| name.starts_with(start))
 }
 
 #[cfg(test)]

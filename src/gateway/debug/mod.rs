@@ -17,6 +17,7 @@ use crate::protocol::{Protocol, Warnings};
 use crate::wire::head::RequestHead;
 use feed::Event;
 use redact::Secrets;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -327,6 +328,41 @@ impl Record {
         std::str::from_utf8(&self.id).unwrap_or_default().trim_end()
     }
 
+    /// The upstream's own id of its answer, which the client is told within one protocol.
+    pub fn upstream_id(&self) -> Option<&str> {
+        let fields = std::str::from_utf8(&self.texts[UPSTREAM_FIELDS].bytes).ok()?;
+        let value = |wanted: &str| {
+            fields.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case(wanted).then(|| value.trim())
+            })
+        };
+        let id = value("x-request-id").or_else(|| value("request-id"));
+        id.filter(|id| !id.is_empty())
+    }
+
+    /// The name of the client's key.
+    pub fn client_key(&self) -> Option<&str> {
+        self.client_key.as_deref()
+    }
+
+    /// The status of the upstream's answer, once it came.
+    pub fn upstream_status(&self) -> Option<u16> {
+        Some(self.upstream_status).filter(|status| *status > 0)
+    }
+
+    /// The path the upstream was asked.
+    pub fn upstream_path(&self) -> Cow<'_, str> {
+        let target = &self.texts[UPSTREAM_TARGET].bytes;
+        let end = target.iter().position(|&byte| byte == b'?');
+        String::from_utf8_lossy(&target[..end.unwrap_or(target.len())])
+    }
+
+    /// How long ago the request's head was complete.
+    pub fn age(&self) -> Duration {
+        self.received_at.elapsed()
+    }
+
     /// Keeps a record that fell out of the ring for another request, without what belonged to its own.
     fn recycle(mut fallen: Arc<Record>) {
         let Some(record) = Arc::get_mut(&mut fallen) else {
@@ -449,7 +485,7 @@ impl Ring {
         out
     }
 
-    /// The record of that id, else with `None` the latest one, as a JSON object.
+    /// The record of that id, the gateway's or the upstream's, else with `None` the latest one, as a JSON object.
     pub fn record(&self, id: Option<&str>) -> Option<Vec<u8>> {
         let record = {
             let kept = self.lock();
@@ -458,7 +494,7 @@ impl Ring {
                     .records
                     .iter()
                     .rev()
-                    .find(|record| record.id() == id)
+                    .find(|record| record.id() == id || record.upstream_id() == Some(id))
                     .cloned(),
                 None => kept.records.back().cloned(),
             }

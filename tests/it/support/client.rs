@@ -164,11 +164,13 @@ impl Client {
     #[track_caller]
     pub fn read_until(&mut self, needle: &str) -> Vec<u8> {
         let deadline = Instant::now() + PATIENCE;
+        let mut searched = 0; // megabytes may come before it
         loop {
-            if let Some(at) = find(&self.unread, needle.as_bytes()) {
-                let rest = self.unread.split_off(at + needle.len());
+            if let Some(at) = find(&self.unread[searched..], needle.as_bytes()) {
+                let rest = self.unread.split_off(searched + at + needle.len());
                 return std::mem::replace(&mut self.unread, rest);
             }
+            searched = self.unread.len().saturating_sub(needle.len() - 1);
             assert!(
                 self.fill(deadline),
                 "{needle:?} never came ({:?}), only {}",
