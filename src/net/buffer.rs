@@ -472,6 +472,32 @@ mod tests {
         assert_eq!(queue.capacity(), 0);
     }
 
+    #[test]
+    fn what_was_kept_is_given_only_where_it_is_large_enough() {
+        let kept = |length: usize, capacity: usize| {
+            let mut bytes = Vec::with_capacity(capacity);
+            bytes.resize(length, b'x');
+            let kept = bytes.capacity();
+            drop(Buffer::of(bytes));
+            kept
+        };
+        let large = kept(100, 9_000);
+        kept(100, FIRST_BYTES);
+        kept(100, 3_000);
+        assert_eq!(Buffer::vector(8_000).capacity(), large);
+        assert!(Buffer::vector(8_000).capacity() >= 8_000);
+        assert!(Buffer::vector(1).is_empty() && Buffer::vector(1).capacity() >= FIRST_BYTES);
+        let huge = kept(100, 200_000);
+        let modest = kept(100, 30_000);
+        assert!(Buffer::vector(5_000).capacity() < modest, "held for long");
+        assert_eq!(Buffer::vector(10_000).capacity(), modest);
+        assert_eq!(Buffer::vector(100_000).capacity(), huge);
+        // A vector that was put back is no buffer: its bytes are another request's.
+        kept(12_000, 12_001);
+        let mut queue = Buffer::new();
+        assert!(queue.spare(11_000).iter().all(|&byte| byte == 0));
+    }
+
     /// What `read` is given holds `data`.
     fn reads(queue: &mut Buffer, data: &[u8]) {
         let read = queue.read_with(|room| {

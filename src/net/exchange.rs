@@ -500,3 +500,6 @@ impl Exchange {
             .await;
     }
 }
+
+#[cfg(test)]
+mod tests;
