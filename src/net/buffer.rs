@@ -36,13 +36,56 @@ const SCRATCH_ALL: usize = SCRATCH_BEFORE + SCRATCH_BYTES + SCRATCH_AFTER;
 /// The least room before bytes that are lent: a chunk's size line.
 const LENT_BEFORE_MIN: usize = 32;
 
+/// What a thread keeps for reuse.
 #[derive(Default)]
 struct Free {
-    small: Vec<Vec<u8>>,
-    small_bytes: usize,
-    large: Vec<Vec<u8>>,
-    large_bytes: usize,
+    small: [Shelf; 2],
+    large: [Shelf; 2],
     large_used: bool,
+}
+
+/// Buffers are initialised as far as they go; vectors are not, and to write zeros into one each time that it is put back
+/// would cost more than all else about it. So each kind has shelves of its own.
+#[derive(Clone, Copy)]
+enum Kind {
+    Buffer,
+    Vector,
+}
+
+/// Buffers of one kind, the latest last.
+#[derive(Default)]
+struct Shelf {
+    kept: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Shelf {
+    fn put(&mut self, bytes: Vec<u8>) {
+        self.bytes += bytes.capacity();
+        self.kept.push(bytes);
+    }
+
+    fn take(&mut self, at: usize) -> Vec<u8> {
+        let found = self.kept.swap_remove(at);
+        self.bytes -= found.capacity();
+        found
+    }
+
+    /// One of the latest that is large enough.
+    fn latest(&mut self, need: usize) -> Option<Vec<u8>> {
+        let latest = self.kept.len().saturating_sub(LOOKED_AT_MAX);
+        let mut kept = self.kept[latest..].iter();
+        let fitting = kept.rposition(|bytes| bytes.capacity() >= need)?;
+        Some(self.take(latest + fitting))
+    }
+
+    /// The smallest that is large enough, and no larger than `most`.
+    fn smallest(&mut self, need: usize, most: usize) -> Option<Vec<u8>> {
+        let fitting = self.kept.iter().enumerate();
+        let fitting = fitting.filter(|(_, bytes)| (need..=most).contains(&bytes.capacity()));
+        let (fitting, _) = fitting.min_by_key(|(_, bytes)| bytes.capacity())?;
+        Some(self.take(fitting))
+    }
 }
 
 thread_local! {
@@ -62,13 +105,14 @@ pub fn release_idle() {
     FREE.with(|free| {
         let mut free = free.borrow_mut();
         if !free.large_used {
-            free.large.clear();
-            free.large_bytes = 0;
+            free.large = Default::default();
         }
         free.large_used = false;
-        let half = free.small.len() / 2;
-        free.small.truncate(half);
-        free.small_bytes = free.small.iter().map(Vec::capacity).sum();
+        for shelf in &mut free.small {
+            let half = shelf.kept.len() / 2;
+            shelf.kept.truncate(half);
+            shelf.bytes = shelf.kept.iter().map(Vec::capacity).sum();
+        }
     });
 }
 
@@ -139,7 +183,7 @@ impl Buffer {
 
     fn grow(&mut self, need: usize) {
         if self.bytes.is_empty() {
-            self.bytes = recycled(need.max(self.expected));
+            self.bytes = recycled(need.max(self.expected), Kind::Buffer);
         }
         if self.bytes.len() < need {
             let target = need
@@ -147,7 +191,7 @@ impl Buffer {
                 .max(self.bytes.len() + self.bytes.len() / 2);
             let kept = match target {
                 0..=SMALL_BYTES_MAX => Vec::new(),
-                _ => recycled(target),
+                _ => recycled(target, Kind::Buffer),
             };
             // Fresh zeroed pages cost nothing until they are touched; growing in place would write zeros into all of them.
             let mut larger = match kept.len() < target {
@@ -199,7 +243,7 @@ impl Buffer {
             if !self.is_empty() {
                 self.extend(&scratch[room][..read]);
             } else if read > 0 {
-                let mut other = recycled(SCRATCH_ALL);
+                let mut other = recycled(SCRATCH_ALL, Kind::Buffer);
                 if other.len() != SCRATCH_ALL {
                     recycle(std::mem::replace(&mut other, vec![0; SCRATCH_ALL]));
                 }
@@ -247,8 +291,7 @@ impl Buffer {
 
     /// An empty vector with room for about that much, from what the thread keeps; [`Buffer::of`] gives it back.
     pub fn vector(bytes: usize) -> Vec<u8> {
-        let mut found = recycled(bytes.max(FIRST_BYTES));
-        found.clear();
+        let mut found = recycled(bytes.max(FIRST_BYTES), Kind::Vector);
         found.reserve(bytes.max(FIRST_BYTES));
         found
     }
@@ -274,48 +317,44 @@ impl Drop for Buffer {
     }
 }
 
-fn recycled(need: usize) -> Vec<u8> {
+/// One that was kept and is large enough; empty if there is none.
+fn recycled(need: usize, kind: Kind) -> Vec<u8> {
     let found = FREE.try_with(|free| {
         let mut free = free.borrow_mut();
         let mut most = usize::MAX;
         if need <= SMALL_BYTES_MAX {
-            let latest = free.small.len().saturating_sub(LOOKED_AT_MAX);
-            let mut kept = free.small[latest..].iter();
-            if let Some(fitting) = kept.rposition(|bytes| bytes.len() >= need) {
-                let found = free.small.swap_remove(latest + fitting);
-                free.small_bytes -= found.capacity();
+            if let Some(found) = free.small[kind as usize].latest(need) {
                 return Some(found);
             }
             most = need * LOOSE_FACTOR; // it may be held for long
         }
         free.large_used = true;
-        // The smallest that is large enough, and else none: a small one would only have to be left again.
-        let fitting = free.large.iter().enumerate();
-        let fitting = fitting.filter(|(_, bytes)| (need..=most).contains(&bytes.len()));
-        let (fitting, _) = fitting.min_by_key(|(_, bytes)| bytes.len())?;
-        let found = free.large.swap_remove(fitting);
-        free.large_bytes -= found.capacity();
-        Some(found)
+        free.large[kind as usize].smallest(need, most)
     });
     found.ok().flatten().unwrap_or_default()
 }
 
 fn recycle(mut bytes: Vec<u8>) {
-    if bytes.capacity() == 0 || bytes.capacity() > LARGE_BYTES_MAX {
+    let capacity = bytes.capacity();
+    if capacity == 0 || capacity > LARGE_BYTES_MAX {
         return;
     }
-    bytes.resize(bytes.capacity(), 0); // one that came as a vector is initialised as far as it was written
+    let kind = if bytes.len() == capacity {
+        Kind::Buffer
+    } else {
+        bytes.clear();
+        Kind::Vector
+    };
     // try_with: a buffer may outlive the thread's list when the thread ends.
     let _ = FREE.try_with(|free| {
         let mut free = free.borrow_mut();
-        if bytes.capacity() <= SMALL_BYTES_MAX {
-            if free.small_bytes + bytes.capacity() <= SMALL_KEPT_BYTES_MAX {
-                free.small_bytes += bytes.capacity();
-                free.small.push(bytes);
-            }
-        } else if free.large_bytes + bytes.capacity() <= LARGE_KEPT_BYTES_MAX {
-            free.large_bytes += bytes.capacity();
-            free.large.push(bytes);
+        let (shelves, most) = if capacity <= SMALL_BYTES_MAX {
+            (&mut free.small, SMALL_KEPT_BYTES_MAX)
+        } else {
+            (&mut free.large, LARGE_KEPT_BYTES_MAX)
+        };
+        if shelves.iter().map(|shelf| shelf.bytes).sum::<usize>() + capacity <= most {
+            shelves[kind as usize].put(bytes);
         }
     });
 }
@@ -431,6 +470,32 @@ mod tests {
         queue.extend(b"some");
         queue.consume(4);
         assert_eq!(queue.capacity(), 0);
+    }
+
+    #[test]
+    fn what_was_kept_is_given_only_where_it_is_large_enough() {
+        let kept = |length: usize, capacity: usize| {
+            let mut bytes = Vec::with_capacity(capacity);
+            bytes.resize(length, b'x');
+            let kept = bytes.capacity();
+            drop(Buffer::of(bytes));
+            kept
+        };
+        let large = kept(100, 9_000);
+        kept(100, FIRST_BYTES);
+        kept(100, 3_000);
+        assert_eq!(Buffer::vector(8_000).capacity(), large);
+        assert!(Buffer::vector(8_000).capacity() >= 8_000);
+        assert!(Buffer::vector(1).is_empty() && Buffer::vector(1).capacity() >= FIRST_BYTES);
+        let huge = kept(100, 200_000);
+        let modest = kept(100, 30_000);
+        assert!(Buffer::vector(5_000).capacity() < modest, "held for long");
+        assert_eq!(Buffer::vector(10_000).capacity(), modest);
+        assert_eq!(Buffer::vector(100_000).capacity(), huge);
+        // A vector that was put back is no buffer: its bytes are another request's.
+        kept(12_000, 12_001);
+        let mut queue = Buffer::new();
+        assert!(queue.spare(11_000).iter().all(|&byte| byte == 0));
     }
 
     /// What `read` is given holds `data`.

@@ -277,7 +277,7 @@ impl Exchange {
         self.finish().await
     }
 
-    /// What is small is put behind what waits; of more, the socket is given what it takes now from where it lies.
+    /// Gives the socket what it takes now; the rest waits in `out`. Nothing is allocated for what does not have to wait.
     fn append(&mut self, data: &[u8], last: bool) {
         if self.sending != Sending::Whole {
             self.body_bytes_out += data.len() as u64;
@@ -303,14 +303,23 @@ impl Exchange {
             Sending::UntilClose => [&[], data, &[]],
             Sending::Chunked | Sending::Nothing | Sending::Whole | Sending::Broken => return,
         };
-        if data.len() >= IN_PLACE_BYTES_MIN && !self.broken {
-            self.broken = put_parts(&self.stream, &mut self.out, parts).is_err();
+        if self.broken {
             return;
         }
-        self.out.spare(parts.iter().map(|part| part.len()).sum());
-        for part in parts {
-            self.out.extend(part);
-        }
+        let (stream, out) = (&self.stream, &mut self.out);
+        let sent = if data.len() >= IN_PLACE_BYTES_MIN {
+            put_parts(stream, out, parts)
+        } else {
+            with_scratch(|scratch| {
+                let mut end = 0;
+                for part in parts {
+                    scratch[end..end + part.len()].copy_from_slice(part);
+                    end += part.len();
+                }
+                put(stream, out, &scratch[..end])
+            })
+        };
+        self.broken = sent.is_err();
     }
 
     /// The answer is complete.
@@ -491,3 +500,6 @@ impl Exchange {
             .await;
     }
 }
+
+#[cfg(test)]
+mod tests;

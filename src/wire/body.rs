@@ -222,15 +222,19 @@ impl Decoder {
 
     /// The next step: how many bytes of `input` it used, and what they were. `eof`: no byte will follow `input`.
     /// A body cut by the end of the connection is an error, never an end.
+    #[inline]
     pub fn step<'a>(&mut self, input: &'a [u8], eof: bool) -> Result<(usize, Step<'a>), Fault> {
-        if let Some((place, left)) = self.plain_chunk(input) {
-            self.state = if left == 0 {
-                State::DataCr
-            } else {
-                State::Data(left)
-            };
-            return Ok((place.end, Step::Data(&input[place])));
-        }
+        let Some((place, left)) = self.plain_chunk(input) else {
+            return self.any_step(input, eof);
+        };
+        self.state = match left {
+            0 => State::DataCr,
+            _ => State::Data(left),
+        };
+        Ok((place.end, Step::Data(&input[place])))
+    }
+
+    fn any_step<'a>(&mut self, input: &'a [u8], eof: bool) -> Result<(usize, Step<'a>), Fault> {
         let mut used = 0;
         loop {
             let rest = &input[used..];
@@ -264,6 +268,10 @@ impl Decoder {
                         State::Data(left)
                     };
                     return Ok((used + taken, Step::Data(&rest[..taken])));
+                }
+                State::DataCr if rest.starts_with(CHUNK_SUFFIX) => {
+                    self.state = SIZE;
+                    used += CHUNK_SUFFIX.len();
                 }
                 _ => {
                     self.state = self.framing_byte(rest[0])?;

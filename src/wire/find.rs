@@ -81,8 +81,9 @@ pub fn find(bytes: &[u8], word: &[u8], rare: [usize; 2]) -> Option<usize> {
         let mut windows = bytes.windows(word.len());
         windows.position(|window| window[rare[0]] == first && window == word)
     };
+    let window_bytes = BLOCK_BYTES + word.len() - 1;
     let mut at = 0;
-    while let Some(window) = bytes[at..].get(..BLOCK_BYTES + word.len() - 1) {
+    while let Some(window) = bytes[at..].get(..window_bytes) {
         if may_begin_in(window)
             && let Some(found) = plain(window)
         {
@@ -91,9 +92,9 @@ pub fn find(bytes: &[u8], word: &[u8], rare: [usize; 2]) -> Option<usize> {
         at += BLOCK_BYTES;
     }
     let rest = &bytes[at..];
-    let mut last = [0; 2 * BLOCK_BYTES];
-    last[..rest.len()].copy_from_slice(rest);
-    if !may_begin_in(&last) {
+    // What is left is tested with what lies before it, which does not hold the word.
+    let last = &bytes[bytes.len().saturating_sub(window_bytes)..];
+    if rest.len() < word.len() || !may_begin_in(last) {
         return None;
     }
     plain(rest).map(|found| at + found)

@@ -39,29 +39,38 @@ impl Exchange {
                 let received_at = self.received_at;
                 let first_byte_after = &mut self.first_byte_after;
                 let mut waits = false;
+                // Goes on by itself while the client keeps pace: what waits for either side is made once.
                 poll_fn(|cx| {
-                    let piece = body.poll_piece(cx, |mut piece| {
-                        tap(piece.data());
-                        *body_bytes_out += piece.data().len() as u64;
-                        let last = piece.last;
-                        piece.last &= ends;
-                        let framed = match sending {
-                            Sending::Chunked => piece.framed(true, out),
-                            Sending::Length(_) | Sending::UntilClose => piece.framed(false, out),
-                            Sending::Nothing | Sending::Whole | Sending::Broken => &[],
-                        };
-                        *broken |= put(stream, out, framed).is_err();
-                        last
-                    });
-                    if !*broken && piece.is_pending() && !out.is_empty() {
-                        *broken |= put(stream, out, &[]).is_err(); // the head, when the body is not there yet
-                    }
-                    first_byte_after.get_or_insert_with(|| received_at.elapsed());
-                    if *broken {
-                        return Poll::Ready(Err(Broken::Client));
-                    }
-                    if let Poll::Ready(piece) = piece {
-                        return Poll::Ready(piece.map_err(Broken::Upstream));
+                    loop {
+                        let piece = body.poll_piece(cx, |mut piece| {
+                            tap(piece.data());
+                            *body_bytes_out += piece.data().len() as u64;
+                            let last = piece.last;
+                            piece.last &= ends;
+                            let framed = match sending {
+                                Sending::Chunked => piece.framed(true, out),
+                                Sending::Length(_) | Sending::UntilClose => {
+                                    piece.framed(false, out)
+                                }
+                                Sending::Nothing | Sending::Whole | Sending::Broken => &[],
+                            };
+                            *broken |= put(stream, out, framed).is_err();
+                            last
+                        });
+                        if !*broken && piece.is_pending() && !out.is_empty() {
+                            *broken |= put(stream, out, &[]).is_err(); // the head, when the body is not there yet
+                        }
+                        first_byte_after.get_or_insert_with(|| received_at.elapsed());
+                        if *broken {
+                            return Poll::Ready(Err(Broken::Client));
+                        }
+                        match piece {
+                            Poll::Ready(Ok(false)) if out.is_empty() => waits = false,
+                            Poll::Ready(piece) => {
+                                return Poll::Ready(piece.map_err(Broken::Upstream));
+                            }
+                            Poll::Pending => break,
+                        }
                     }
                     if !waits {
                         waits = true;

@@ -24,10 +24,18 @@ pub(super) fn sound_string_end(bytes: &[u8], start: usize) -> Result<usize, Faul
 #[inline(always)]
 fn end_of_string<const JUDGED: bool>(bytes: &[u8], start: usize) -> Result<usize, Fault> {
     let mut at = start + 1;
-    while at <= start + WORDWISE_MAX
-        && let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk)
-    {
-        let stops = specials(u64::from_le_bytes(*word));
+    while at <= start + WORDWISE_MAX {
+        let rest = &bytes[at..];
+        // The last word is filled up with what is no stop.
+        let word = rest.first_chunk().copied().unwrap_or_else(|| {
+            let mut word = [b' '; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            word
+        });
+        let stops = specials(u64::from_le_bytes(word));
+        if stops == 0 && rest.len() < word.len() {
+            return Err(wrong(start, "a string without an end"));
+        }
         at += stops.trailing_zeros() as usize / 8; // all of the word if there is none
         if stops != 0 {
             match bytes[at] {
