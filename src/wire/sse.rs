@@ -88,7 +88,7 @@ impl Parser {
 
     /// The next event, lent from `bytes`, which are then what follows it. None: nothing is left, or what comes next has to be
     /// pushed as far as [`event_end`] says, because it is unfinished or not of the form that nearly all have: one `data` field,
-    /// lines that end in LF.
+    /// lines that end in LF or CRLF.
     pub fn lent<'b>(&mut self, bytes: &mut &'b [u8]) -> Option<Event<'b>> {
         self.forget_given();
         if self.has_data || self.line < self.bytes.len() || self.after_cr || !self.name.is_empty() {
@@ -104,10 +104,10 @@ impl Parser {
         loop {
             let end = line_end(rest)?;
             let (line, after) = (&rest[..end], &rest[end + 1..]);
-            if rest[end] == b'\r' {
-                return None;
-            }
-            rest = after;
+            rest = match rest[end] {
+                b'\r' => after.strip_prefix(b"\n")?,
+                _ => after,
+            };
             let value = |field: &[u8]| {
                 let value = line.strip_prefix(field)?.strip_prefix(b":")?;
                 Some(value.strip_prefix(b" ").unwrap_or(value))
