@@ -248,7 +248,8 @@ impl Parser {
 
 /// One past the first empty line, or past all of it: as much as has to be pushed where [`Parser::lent`] gives nothing.
 pub fn event_end(bytes: &[u8]) -> usize {
-    find(bytes, b"\n\n", [0, 1]).map_or(bytes.len(), |at| at + 2)
+    let end = find(bytes, b"\n\n", [0, 1]).map_or(bytes.len(), |at| at + 2);
+    find(&bytes[..end], b"\n\r\n", [0, 1]).map_or(end, |at| at + 3)
 }
 
 /// Appends an event. An empty name is left out; data of several lines becomes several fields. `name` has no line ends.
