@@ -65,8 +65,9 @@
 //!    the meaning is an error before anything is sent, and what the answer needs to know is the [`protocol::Context`].
 //! 3. `gateway::convert` adds the parameter edits, in the upstream's terms, and sends it under the gateway's own name.
 //! 4. `gateway::answering` drives the way back: reader → [`protocol::sequence`] (one open block at a time) → resolver (the
-//!    client's names and ids) → stops → grammar → writer, one function from bytes to bytes. The head leaves with the first
-//!    event; until then a failure is an HTTP error, afterwards an error event; silence is filled every 15 s.
+//!    client's names and ids) → stops → grammar → writer, one function from bytes to bytes. An event like the one before but
+//!    for its text goes from the bytes to the writer at once (`protocol::pattern`). The head leaves with the first event;
+//!    until then a failure is an HTTP error, afterwards an error event; silence is filled every 15 s.
 //! 5. A stream becomes a whole answer, or a whole answer a stream, where the two sides disagree about streaming.
 //! 6. An upstream that pauses while a tool of its own is at work is asked again (`gateway::pause`), and all it says is one answer.
 //!

@@ -10,7 +10,7 @@ use crate::wire::json::{JsonKind, Raw};
 /// An event with more around its text is always read in full.
 const AROUND_BYTES_MAX: usize = 1024;
 /// How an event ends whose data is one line of JSON and comes last. Before the brace there may be blanks.
-const END: &[u8] = b"}\n\n";
+const ENDS: [&[u8]; 2] = [b"}\n\n", b"}\r\n\r\n"];
 
 /// What a reader answers for an event that said a piece of text and nothing else: one that differs from it only in the text (and
 /// in what nobody looks at) says more of the same block, and changes nothing in the reader but what its `more` does.
@@ -45,6 +45,7 @@ pub struct Pattern {
     around: Vec<u8>,
     /// Where in it the gaps are.
     gaps: Vec<(usize, Gap)>,
+    end: &'static [u8],
     block: BlockKey,
     inside: Inside,
 }
@@ -55,6 +56,7 @@ impl Pattern {
         Pattern {
             around: Vec::new(),
             gaps: Vec::new(),
+            end: ENDS[0],
             block: 0,
             inside: Inside::Text,
         }
@@ -86,7 +88,8 @@ impl Pattern {
             self.gaps.push((self.around.len(), gap));
             from = place.end;
         }
-        let last = event[from..].strip_suffix(END);
+        self.end = ENDS[usize::from(event.ends_with(ENDS[1]))];
+        let last = event[from..].strip_suffix(self.end);
         match last.filter(|last| self.around.len() + last.len() <= AROUND_BYTES_MAX) {
             Some(last) if !last.contains(&b'\n') => {
                 let blanks = last.iter().rev().take_while(|&&b| b == b' ').count();
@@ -130,7 +133,7 @@ impl Pattern {
         }
         let text = text?;
         let last = after(rest, &self.around[from..])?;
-        *bytes = after(&last[row(last, |&byte| byte == b' ')..], END)?;
+        *bytes = after(&last[row(last, |&byte| byte == b' ')..], self.end)?;
         Some(text)
     }
 }
@@ -262,6 +265,16 @@ mod tests {
     }
 
     #[test]
+    fn lines_may_end_in_crlf() {
+        let event = "event: x\r\ndata: {\"t\":\"one\"}\r\n\r\n";
+        let pattern = learnt_of(event);
+        assert!(pattern.next(&mut event.as_bytes()).is_some());
+        for other in [event.replace('\r', ""), event.replace("\r\n\r\n", "\r\n\n")] {
+            assert!(pattern.next(&mut other.as_bytes()).is_none());
+        }
+    }
+
+    #[test]
     fn what_cannot_be_a_pattern_is_none() {
         let long = format!(r#"{{"a":"{}","t":"one"}}"#, "a".repeat(AROUND_BYTES_MAX));
         for data in [long.as_str(), "{\"t\":\"one\"} "] {
@@ -269,7 +282,7 @@ mod tests {
         }
         for event in [
             "data: {\"t\":\"one\"}\nid: {}\n\n",
-            "data: {\"t\":\"one\"}\r\n\r\n",
+            "data: {\"t\":\"one\"}\r\n\n",
         ] {
             assert!(learnt_of(event).next(&mut event.as_bytes()).is_none());
         }

@@ -88,7 +88,7 @@ impl Parser {
 
     /// The next event, lent from `bytes`, which are then what follows it. None: nothing is left, or what comes next has to be
     /// pushed as far as [`event_end`] says, because it is unfinished or not of the form that nearly all have: one `data` field,
-    /// lines that end in LF.
+    /// lines that end in LF or CRLF.
     pub fn lent<'b>(&mut self, bytes: &mut &'b [u8]) -> Option<Event<'b>> {
         self.forget_given();
         if self.has_data || self.line < self.bytes.len() || self.after_cr || !self.name.is_empty() {
@@ -104,10 +104,10 @@ impl Parser {
         loop {
             let end = line_end(rest)?;
             let (line, after) = (&rest[..end], &rest[end + 1..]);
-            if rest[end] == b'\r' {
-                return None;
-            }
-            rest = after;
+            rest = match rest[end] {
+                b'\r' => after.strip_prefix(b"\n")?,
+                _ => after,
+            };
             let value = |field: &[u8]| {
                 let value = line.strip_prefix(field)?.strip_prefix(b":")?;
                 Some(value.strip_prefix(b" ").unwrap_or(value))
@@ -248,7 +248,8 @@ impl Parser {
 
 /// One past the first empty line, or past all of it: as much as has to be pushed where [`Parser::lent`] gives nothing.
 pub fn event_end(bytes: &[u8]) -> usize {
-    find(bytes, b"\n\n", [0, 1]).map_or(bytes.len(), |at| at + 2)
+    let end = find(bytes, b"\n\n", [0, 1]).map_or(bytes.len(), |at| at + 2);
+    find(&bytes[..end], b"\n\r\n", [0, 1]).map_or(end, |at| at + 3)
 }
 
 /// Appends an event. An empty name is left out; data of several lines becomes several fields. `name` has no line ends.

@@ -223,3 +223,25 @@ fn an_event_that_came_in_pieces_ends_the_lane_until_one_came_whole() {
         4
     );
 }
+
+#[test]
+fn lines_that_end_in_crlf_are_no_hindrance() {
+    let cx = cx(Protocol::Messages, Protocol::Chat);
+    let mut translator = Translator::new(Protocol::Chat, Protocol::Messages, cx, made());
+    let event = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\r\n\r\n";
+    let mut out = Vec::new();
+    let mut lanes = Vec::new();
+    // The first read is cut inside its second event; what follows the rest of that is whole.
+    let stream = event.repeat(5);
+    let (head, tail) = stream.as_bytes().split_at(event.len() + 30);
+    for piece in [head, tail] {
+        translator.feed(piece, &mut out).unwrap();
+        let known = translator.stream.pattern.next(&mut event.as_bytes());
+        lanes.push(known.is_some());
+    }
+    assert_eq!(lanes, [false, true]);
+    assert_eq!(
+        String::from_utf8_lossy(&out).matches("text_delta").count(),
+        5
+    );
+}
