@@ -49,7 +49,7 @@ pub use errors::{
 };
 pub use messages::turn::{WholeTurn, continuation};
 pub use neutral::Usage;
-pub use pipe::{Collector, Translator, convert_response, replay, truncated};
+pub use pipe::{Collector, Translator, Written, convert_response, replay, truncated};
 pub use warnings::Warnings;
 
 use crate::error::Error;
