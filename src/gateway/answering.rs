@@ -15,8 +15,8 @@ use crate::net::client::{Answer, Body};
 use crate::net::exchange::Exchange;
 use crate::protocol::responses::state;
 use crate::protocol::{
-    Collector, Context, Made, Protocol, Translator, Usage, Warnings, answer_of, convert_response,
-    replay,
+    Collector, Context, Made, Protocol, Translator, Usage, Warnings, Written, answer_of,
+    convert_response, replay,
 };
 use crate::wire::head::{ResponseHead, write_field};
 use std::cell::RefCell;
@@ -293,7 +293,7 @@ impl Forward<'_> {
         // Before the client hears of the end: its next request may refer to it.
         let kept = keeping.is_some().then(|| translator.kept()).flatten();
         let kept = kept.map(|(id, items)| state::Answered {
-            id: id.into(),
+            id,
             items: state::split(items),
         });
         self.keep(keeping.take(), kept);
@@ -337,10 +337,11 @@ impl Forward<'_> {
                         made,
                         body.data(),
                         &mut told,
-                        Vec::new(),
+                        Written::default(),
                     );
                     let whole = whole.unwrap_or_default();
-                    self.keep(answering.keeping, state::answered(&whole));
+                    let kept = whole.places.answered(&whole.body);
+                    self.keep(answering.keeping, kept);
                 }
                 self.answer_stream(exchange, trace, &events).await
             }
@@ -422,10 +423,9 @@ impl Forward<'_> {
         let converted = collector.finish(&mut warnings)?;
         trace.warnings.merge(warnings);
         let_end(body);
-        if answering.keeping.is_some() {
-            self.keep(answering.keeping.take(), state::answered(&converted));
-        }
-        Ok((converted, usage))
+        let kept = converted.places.answered(&converted.body);
+        self.keep(answering.keeping.take(), kept);
+        Ok((converted.body, usage))
     }
 
     /// A whole answer for a whole answer.
@@ -446,13 +446,14 @@ impl Forward<'_> {
             &answering.made,
             body.data(),
             &mut warnings,
-            Buffer::vector(body.data().len() + EVENT_BYTES),
+            Written::into_spare(Buffer::vector(body.data().len() + EVENT_BYTES)),
         )?;
         trace.warnings.merge(warnings);
         if answering.keeping.is_some() {
-            self.keep(answering.keeping.take(), state::answered(&converted));
+            let kept = converted.places.answered(&converted.body);
+            self.keep(answering.keeping.take(), kept);
         }
-        Ok(converted)
+        Ok(converted.body)
     }
 
     pub(super) async fn answer_json(

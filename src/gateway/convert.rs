@@ -61,6 +61,7 @@ impl Conversion {
         if let Some(id) = previous {
             state::echo_previous(&mut self.answering.cx.echo, id);
         }
+        self.answering.cx.keeps = keeping.is_some();
         self.answering.keeping = keeping;
         self
     }

@@ -5,25 +5,28 @@
 //!
 //! All threads share it, so what is done under its lock is a few look-ups by number: texts are joined and ids are read before.
 
+mod stored;
+
 use super::config::{ClientKey, ResponsesStore};
-use crate::protocol::responses::state::item_id;
-use crate::wire::json::write_string;
 use crate::wire::text::sha256;
-use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
-use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// What a response costs beside its text.
-const ENTRY_BYTES: usize = 512;
-/// What an item costs beside its text.
-const ITEM_BYTES: usize = 64;
+pub use stored::{Finished, Item, Joined, Stored, items_document};
 
 /// Whose responses they are: a digest of the client's key, the same for everyone where none is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Owner([u8; 16]);
+
+impl fmt::Debug for Owner {
+    /// Nothing of it: a short key could be guessed from its digest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Owner")
+    }
+}
 
 impl Owner {
     /// The owner where no keys are asked for.
@@ -40,196 +43,6 @@ impl Owner {
         let mut owner = [0; 16];
         owner.copy_from_slice(&digest[..16]);
         Owner(owner)
-    }
-}
-
-/// A finished response, to be kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Finished<'a> {
-    /// Its id.
-    pub id: &'a str,
-    /// The response it went on from.
-    pub parent: Option<&'a str>,
-    /// The input items that were new with it.
-    pub input: &'a Joined,
-    /// Its output items.
-    pub output: &'a [&'a str],
-    /// The model the client named.
-    pub model: &'a str,
-    /// When it was made.
-    pub created_unix_s: u64,
-}
-
-/// Items joined by commas, in one text.
-#[derive(Clone, Debug, Default)]
-pub struct Joined {
-    text: String,
-    places: Vec<Range<usize>>,
-}
-
-impl Joined {
-    /// None yet, with room for about that many; they are written into `spare`, an empty vector.
-    pub fn written_into(spare: Vec<u8>, items: usize) -> Joined {
-        Joined {
-            text: String::from_utf8(spare).unwrap_or_default(), // it is empty
-            places: Vec::with_capacity(items),
-        }
-    }
-
-    /// Adds an item.
-    pub fn push(&mut self, item: &str) {
-        if !self.places.is_empty() {
-            self.text.push(',');
-        }
-        let start = self.text.len();
-        self.text.push_str(item);
-        self.places.push(start..self.text.len());
-    }
-
-    /// The vector it was written into.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.text.into_bytes()
-    }
-}
-
-/// A response that is kept.
-pub struct Stored {
-    owner: Owner,
-    /// Input items and output items, joined by commas; behind them id, parent and model.
-    text: Box<str>,
-    items: Box<[Place]>,
-    /// How many of the items are input.
-    inputs: usize,
-    id: Range<usize>,
-    parent: Option<Range<usize>>,
-    model: Range<usize>,
-    created_unix_s: u64,
-}
-
-/// Where an item stands, and the number its id has.
-struct Place {
-    range: Range<usize>,
-    id: Option<u64>,
-}
-
-impl Stored {
-    fn new(owner: Owner, finished: &Finished<'_>, numbers: &RandomState) -> Stored {
-        let Joined {
-            text: input,
-            places,
-        } = finished.input;
-        let output = finished.output.iter();
-        let names = finished.id.len() + finished.parent.map_or(0, str::len) + finished.model.len();
-        let joined = output.clone().map(|item| item.len() + 1).sum::<usize>();
-        let mut text = String::with_capacity(input.len() + joined + names);
-        let mut items = Vec::with_capacity(places.len() + finished.output.len());
-        text.push_str(input);
-        let mut add = |item: &str, range| {
-            let id = item_id(item).map(|id| number(numbers, owner, &id));
-            items.push(Place { range, id });
-        };
-        for range in places {
-            add(&input[range.clone()], range.clone());
-        }
-        for item in output {
-            if !text.is_empty() {
-                text.push(',');
-            }
-            let start = text.len();
-            text.push_str(item);
-            add(item, start..text.len());
-        }
-        let mut name = |name: &str| {
-            let start = text.len();
-            text.push_str(name);
-            start..text.len()
-        };
-        let (id, parent) = (name(finished.id), finished.parent.map(&mut name));
-        let model = name(finished.model);
-        Stored {
-            owner,
-            text: text.into(),
-            items: items.into(),
-            inputs: places.len(),
-            id,
-            parent,
-            model,
-            created_unix_s: finished.created_unix_s,
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        ENTRY_BYTES + self.items.len() * ITEM_BYTES + self.text.len()
-    }
-
-    fn id(&self) -> &str {
-        &self.text[self.id.clone()]
-    }
-
-    fn is(&self, owner: Owner, id: &str) -> bool {
-        self.owner == owner && self.id() == id
-    }
-
-    /// The response it went on from.
-    pub fn parent(&self) -> Option<&str> {
-        Some(&self.text[self.parent.clone()?])
-    }
-
-    /// The response object, as far as it was kept (protocols.md 2.3).
-    pub fn document(&self) -> Vec<u8> {
-        let mut out = b"{\"id\":".to_vec();
-        write_string(&mut out, self.id());
-        let created = self.created_unix_s;
-        out.extend_from_slice(format!(",\"object\":\"response\",\"created_at\":{created},\"status\":\"completed\",\"error\":null,\"incomplete_details\":null,\"instructions\":null,\"metadata\":{{}},\"model\":").as_bytes());
-        write_string(&mut out, &self.text[self.model.clone()]);
-        out.extend_from_slice(b",\"output\":[");
-        if let Some(first) = self.items.get(self.inputs) {
-            out.extend_from_slice(&self.text.as_bytes()[first.range.start..self.id.start]);
-        }
-        out.extend_from_slice(b"],\"parallel_tool_calls\":true,\"previous_response_id\":");
-        match self.parent() {
-            Some(parent) => write_string(&mut out, parent),
-            None => out.extend_from_slice(b"null"),
-        }
-        out.extend_from_slice(b",\"store\":true,\"temperature\":null,\"tool_choice\":\"auto\",\"tools\":[],\"top_p\":null}");
-        out
-    }
-}
-
-/// An item of a kept response.
-#[derive(Clone)]
-pub struct Item {
-    of: Arc<Stored>,
-    at: usize,
-}
-
-impl Item {
-    /// Those of a response, input before output.
-    fn all(of: &Arc<Stored>) -> impl Iterator<Item = Item> {
-        Item::some(of, of.items.len())
-    }
-
-    /// The input items of a response.
-    pub fn inputs(of: &Arc<Stored>) -> impl Iterator<Item = Item> {
-        Item::some(of, of.inputs)
-    }
-
-    fn some(of: &Arc<Stored>, count: usize) -> impl Iterator<Item = Item> {
-        (0..count).map(|at| Item { of: of.clone(), at })
-    }
-}
-
-impl Deref for Item {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.of.text[self.of.items[self.at].range.clone()]
-    }
-}
-
-impl Borrow<str> for Item {
-    fn borrow(&self) -> &str {
-        self
     }
 }
 
@@ -302,6 +115,11 @@ impl Memory {
         inner
     }
 
+    /// The number under which an item of that id is found.
+    pub fn number(&self, owner: Owner, id: &str) -> u64 {
+        number(&self.numbers, owner, id)
+    }
+
     /// Keeps a response. One that is larger than everything may be is not kept.
     pub fn keep(
         &self,
@@ -333,10 +151,8 @@ impl Memory {
                 inner.chains_made
             }
         };
-        for (at, item) in stored.items.iter().enumerate() {
-            if let Some(id) = item.id {
-                inner.items.insert(id, (key, at));
-            }
+        for (item, at) in stored.numbers() {
+            inner.items.insert(item, (key, at));
         }
         let entry = inner.chains.entry(chain).or_insert_with(|| Chain {
             bytes: 0,
@@ -396,9 +212,8 @@ impl Memory {
         let &(response, at) = inner.items.get(&number)?;
         let of = inner.responses.get(&response)?.stored.clone();
         drop(inner);
-        let item = Item { of, at };
-        let is_it = item.of.owner == owner && item_id(&item).is_some_and(|own| own == id);
-        is_it.then_some(item)
+        let item = Item::new(of, at);
+        item.is(owner, id).then_some(item)
     }
 
     /// A response as it was kept.
@@ -439,13 +254,10 @@ impl Inner {
         let Some(Entry { stored, chain: id }) = self.responses.remove(&key) else {
             return;
         };
-        for (at, item) in stored.items.iter().enumerate() {
-            let Some(id) = item.id else {
-                continue;
-            };
+        for (item, at) in stored.numbers() {
             // Only its own: a later response may have brought the item again.
-            if self.items.get(&id) == Some(&(key, at)) {
-                self.items.remove(&id);
+            if self.items.get(&item) == Some(&(key, at)) {
+                self.items.remove(&item);
             }
         }
         let bytes = stored.bytes();
@@ -478,27 +290,10 @@ impl Inner {
     }
 }
 
-/// The list document of input items, newest first as the vendor's default order has it.
-pub fn items_document(items: &[Item]) -> Vec<u8> {
-    let newest_first: Vec<&str> = items.iter().rev().map(|item| &**item).collect();
-    let mut out = b"{\"object\":\"list\",\"data\":[".to_vec();
-    out.extend_from_slice(newest_first.join(",").as_bytes());
-    out.extend_from_slice(b"],\"first_id\":");
-    let write_id =
-        |out: &mut Vec<u8>, item: Option<&&str>| match item.and_then(|item| item_id(item)) {
-            Some(id) => write_string(out, &id),
-            None => out.extend_from_slice(b"null"),
-        };
-    write_id(&mut out, newest_first.first());
-    out.extend_from_slice(b",\"last_id\":");
-    write_id(&mut out, newest_first.last());
-    out.extend_from_slice(b",\"has_more\":false}");
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::responses::state::{Output, item_id};
     use std::time::Duration;
 
     const LIMITS: ResponsesStore = ResponsesStore {
@@ -508,15 +303,17 @@ mod tests {
 
     fn keep(memory: &Memory, id: &str, parent: Option<&str>, size: usize, now: Instant) {
         let mut input = Joined::default();
-        input.push(&format!(
-            r#"{{"id":"in_{id}","text":"{}"}}"#,
-            "x".repeat(size)
-        ));
+        let item = format!(r#"{{"id":"in_{id}","text":"{}"}}"#, "x".repeat(size));
+        input.push(&item, Some(memory.number(nobody(), &format!("in_{id}"))));
+        let output = Output {
+            text: &format!(r#"{{"id":"out_{id}"}}"#),
+            id: Some(format!("out_{id}").into()),
+        };
         let finished = Finished {
             id,
             parent,
             input: &input,
-            output: &[&format!(r#"{{"id":"out_{id}"}}"#)],
+            output: &[output],
             model: "m",
             created_unix_s: 1,
         };
@@ -627,8 +424,9 @@ mod tests {
         let (memory, now) = (Memory::default(), Instant::now());
         keep(&memory, "a", None, 1, now);
         let mut input = Joined::written_into(Vec::with_capacity(64), 2);
-        input.push("{}");
-        input.push(r#"{"x":1,"id":"in_a"}"#);
+        input.push("{}", None);
+        let number = memory.number(nobody(), "in_a");
+        input.push(r#"{"x":1,"id":"in_a"}"#, Some(number));
         let again = Finished {
             id: "b",
             parent: None,
@@ -645,22 +443,5 @@ mod tests {
         assert!(memory.forget(nobody(), "b", LIMITS, now));
         assert!(item().is_none());
         assert_eq!(memory.bytes(), 0);
-    }
-
-    #[test]
-    fn the_documents_are_json() {
-        let (memory, now) = (Memory::default(), Instant::now());
-        keep(&memory, "a", Some("p"), 1, now);
-        let stored = memory.response(nobody(), "a", LIMITS, now).unwrap();
-        let value: serde_json::Value = serde_json::from_slice(&stored.document()).unwrap();
-        assert_eq!(value["id"], "a");
-        assert_eq!(value["model"], "m");
-        assert_eq!(value["output"][0]["id"], "out_a");
-        assert_eq!(value["output"].as_array().unwrap().len(), 1);
-        assert_eq!(value["previous_response_id"], "p");
-        let inputs: Vec<Item> = Item::inputs(&stored).collect();
-        let list: serde_json::Value = serde_json::from_slice(&items_document(&inputs)).unwrap();
-        assert_eq!(list["first_id"], "in_a");
-        assert_eq!(list["data"].as_array().unwrap().len(), 1);
     }
 }

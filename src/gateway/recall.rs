@@ -97,21 +97,24 @@ impl Forward<'_> {
         if !asked.store {
             return None;
         }
-        let texts = || {
-            let texts = asked.items.iter().enumerate();
-            texts.map(|(at, item)| match found.get(at) {
-                Some(Some(found)) => &**found,
-                _ => &*item.text,
+        let items = || {
+            let items = asked.items.iter().enumerate();
+            items.map(|(at, item)| match (found.get(at), &item.says) {
+                (Some(Some(found)), Says::Reference(id)) => (&**found, Some(id)),
+                _ => (&*item.text, item.id.as_ref()),
             })
         };
-        let bytes = texts().map(|text| text.len() + 1).sum::<usize>();
+        let bytes = items().map(|(text, _)| text.len() + 1).sum::<usize>();
         if bytes as u64 > self.snapshot.responses_store.bytes_max {
             return None;
         }
         let mut input = Joined::written_into(Buffer::vector(bytes), asked.items.len());
-        texts().for_each(|text| input.push(text));
+        let owner = Owner::of(self.client_key);
+        for (text, id) in items() {
+            input.push(text, id.map(|id| self.app.memory.number(owner, id)));
+        }
         Some(Keeping {
-            owner: Owner::of(self.client_key),
+            owner,
             parent,
             input,
             route: route.clone(),
@@ -142,7 +145,7 @@ impl Forward<'_> {
         };
         if let Some(answered) = answered {
             let finished = Finished {
-                id: &answered.id,
+                id: answered.id,
                 parent: keeping.parent.as_deref(),
                 input: &keeping.input,
                 output: &answered.items,

@@ -16,6 +16,7 @@ use crate::net::origin::{EnvProxy, Origin, ProxySettings};
 use crate::net::tls::TlsSettings;
 use crate::protocol::caps::Sampling;
 use crate::protocol::{Caps, Protocol};
+use crate::sidecar::accounts::Provider;
 use crate::wire::json::{Raw, member};
 use crate::wire::text::{glob, nearest};
 use crate::wire::url::{Base, Url};
@@ -240,6 +241,8 @@ fn caps(upstream: &Upstream, model: &str, quirks: &[&super::config::Flags]) -> C
     if upstream.provider().is_some() {
         // The sidecar drops them for every account, in silence.
         caps.sampling = Sampling::None;
+        // A limit for Codex accounts only.
+        caps.output_limit = upstream.provider() != Some(Provider::Codex);
     }
     for (name, json) in quirks.iter().copied().flatten() {
         // Both were checked when the configuration was read.

@@ -74,6 +74,7 @@ fn context(request: &mut Request<'_>, to: Protocol, target: &Target<'_>) -> Cont
         logprobs: request.logprobs.is_some(),
         limit: None,
         pauses: false,
+        keeps: false,
         request_id: String::new(),
     }
 }

@@ -165,6 +165,8 @@ pub struct Caps {
     pub vendor: Vendor,
     /// The upstream's name in the configuration, written into carriers so that a proof never reaches another upstream.
     pub upstream: Option<Arc<str>>,
+    /// It can be told how long its answer may be.
+    pub output_limit: bool,
     pub max_output_tokens: Option<u64>,
     pub min_output_tokens: u64,
     /// Used where Messages demands a limit and the client gave none.
@@ -236,6 +238,7 @@ impl Default for Caps {
         Caps {
             vendor: Vendor::Generic,
             upstream: None,
+            output_limit: true,
             max_output_tokens: None,
             min_output_tokens: 1,
             default_max_tokens: None,

@@ -49,7 +49,7 @@ pub use errors::{
 };
 pub use messages::turn::{WholeTurn, continuation};
 pub use neutral::Usage;
-pub use pipe::{Collector, Translator, convert_response, replay, truncated};
+pub use pipe::{Collector, Translator, Written, convert_response, replay, truncated};
 pub use warnings::Warnings;
 
 use crate::error::Error;
@@ -198,6 +198,11 @@ pub fn convert_request(
     let mut request = twins::read_request(from, body, &mut warnings)?;
     let target = Target { caps, model };
     let context = adapt::adapt(&mut request, to, &target, &mut warnings)?;
+    if !caps.output_limit
+        && let Some(limit) = request.limit.take()
+    {
+        warnings.add(limit.field, "unsupported");
+    }
     let outgoing = twins::write_request(to, &request, &target, &mut warnings, spare)?;
     Ok(Converted {
         body: outgoing.body,

@@ -10,6 +10,7 @@ use super::neutral::{
 use super::pattern::{Pattern, Told};
 use super::pause::Pause;
 use super::resolve::Resolver;
+use super::responses::state::Places;
 use super::sequence::Sequencer;
 use super::stops::Stops;
 use super::text::Text;
@@ -507,7 +508,7 @@ impl Collector {
     ///
     /// # Errors
     /// It ended before its answer was complete.
-    pub fn finish(mut self, warnings: &mut Warnings) -> Result<Vec<u8>, Error> {
+    pub fn finish(mut self, warnings: &mut Warnings) -> Result<Written, Error> {
         self.end()?;
         let reply = self.gather.reply().ok_or_else(truncated)?;
         let Middle {
@@ -517,13 +518,32 @@ impl Collector {
             ..
         } = self.stream.middle;
         warnings.merge(found);
-        let mut out = Vec::new();
+        let mut out = Written::default();
         twins::write_reply(self.client, &reply, &cx, &made, warnings, &mut out)?;
         Ok(out)
     }
 }
 
-/// Converts a whole answer, into `out`, an empty vector.
+/// A whole answer for a client.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Its JSON.
+    pub body: Vec<u8>,
+    /// For a Responses client: what a store keeps of it.
+    pub places: Places,
+}
+
+impl Written {
+    /// Nothing yet; the body is written into `spare`, an empty vector.
+    pub fn into_spare(spare: Vec<u8>) -> Written {
+        Written {
+            body: spare,
+            places: Places::default(),
+        }
+    }
+}
+
+/// Converts a whole answer, into `out`, to which nothing was written yet.
 ///
 /// # Errors
 /// The body is no answer of that upstream, or an error under status 200; or the answer cannot be told in the client's protocol.
@@ -534,8 +554,8 @@ pub fn convert_response(
     made: &Made,
     body: &[u8],
     warnings: &mut Warnings,
-    mut out: Vec<u8>,
-) -> Result<Vec<u8>, Error> {
+    mut out: Written,
+) -> Result<Written, Error> {
     let object = Object::parse(body).map_err(|fault| no_object(body, fault))?;
     let mut reply = twins::read_reply(upstream, object, cx, warnings)?;
     if passes(&reply, cx) {
@@ -543,7 +563,7 @@ pub fn convert_response(
     } else {
         reply = through_events(reply, cx, made, warnings)?;
     }
-    out.reserve(body.len() + 512);
+    out.body.reserve(body.len() + 512);
     twins::write_reply(client, &reply, cx, made, warnings, &mut out)?;
     Ok(out)
 }

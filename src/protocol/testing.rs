@@ -5,8 +5,8 @@ pub(super) mod grammar;
 
 use super::neutral::{Event, Open, Piece};
 use super::{
-    Caps, Context, Converted, ErrorAnswer, Made, Protocol, Translator, Warnings, answer_of,
-    of_answer, pipe,
+    Caps, Context, Converted, ErrorAnswer, Made, Protocol, Translator, Warnings, Written,
+    answer_of, of_answer, pipe,
 };
 use crate::error::{Blame, Error};
 use crate::wire::json::Object;
@@ -55,7 +55,9 @@ pub(super) fn convert_response(
     body: &[u8],
     warnings: &mut Warnings,
 ) -> Result<Vec<u8>, Error> {
-    super::convert_response(upstream, client, cx, made, body, warnings, Vec::new())
+    let out = Written::default();
+    let written = super::convert_response(upstream, client, cx, made, body, warnings, out)?;
+    Ok(written.body)
 }
 
 /// What a client is told of an upstream's HTTP error.

@@ -5,6 +5,7 @@ use super::context::Context;
 use super::messages;
 use super::neutral::{Event, Reply, Request, Sink};
 use super::pattern::Told;
+use super::pipe::Written;
 use super::responses;
 use super::text::Text;
 use super::warnings::Warnings;
@@ -62,11 +63,11 @@ pub fn write_reply(
     cx: &Context,
     made: &Made,
     warnings: &mut Warnings,
-    out: &mut Vec<u8>,
+    out: &mut Written,
 ) -> Result<(), Error> {
     match client {
-        Protocol::Chat => chat::response::write(reply, cx, made, warnings, out),
-        Protocol::Messages => messages::response::write(reply, cx, made, warnings, out),
+        Protocol::Chat => chat::response::write(reply, cx, made, warnings, &mut out.body),
+        Protocol::Messages => messages::response::write(reply, cx, made, warnings, &mut out.body),
         Protocol::Responses => responses::response::write(reply, cx, made, warnings, out),
     }
 }

@@ -9,7 +9,7 @@ mod counting;
 
 use counting::{COUNT, IS_WORKER};
 use llm_wrapper::protocol::{
-    Caps, Context, Made, Protocol, Translator, Warnings, convert_request, convert_response,
+    Caps, Context, Made, Protocol, Translator, Warnings, Written, convert_request, convert_response,
 };
 use llm_wrapper::wire::json::{self, Object};
 use std::fmt::Write as _;
@@ -263,9 +263,10 @@ fn round_trip(client: Protocol, upstream: Protocol) -> (f64, u64, u64) {
                 &made,
                 answer.as_bytes(),
                 &mut warnings,
-                told,
+                Written::into_spare(told),
             )
-            .expect("a good answer");
+            .expect("a good answer")
+            .body;
             asking = between - before;
             answering = COUNT.load(Ordering::SeqCst) - between;
         }

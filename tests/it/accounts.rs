@@ -217,6 +217,11 @@ fn an_account_answers_clients_of_all_three_protocols_and_is_asked_in_its_own() {
             let sent: Value =
                 serde_json::from_str(asked[0]["body"].as_str().expect("a body")).expect("JSON");
             assert_eq!(sent["model"], json!(model), "{alias} {path}");
+            // A Codex account takes no limit, and the client is told so.
+            let limited = (alias, path) == ("gpt", MESSAGES);
+            let lost = limited.then(|| "max_tokens:unsupported".to_owned());
+            assert_eq!(reply.header("x-llm-wrapper-warnings"), lost);
+            assert!(sent["max_output_tokens"].is_null());
         }
         for (path, body) in questions(alias, true) {
             let before = bed.asked().len();

@@ -8,11 +8,13 @@ use crate::protocol::neutral::{
     Block, CallKind, Event, Finish, Open, Opened, Owner, Piece, Proof, Reason, Reply, Start, Usage,
 };
 use crate::protocol::pipe::{each_stream_event, passes, through_events};
+use crate::protocol::responses::state;
 use crate::protocol::testing::{check_grammar, convert_response, cx, made, transcript};
 use crate::protocol::text::Text;
 use crate::protocol::twins::{Writer, write_reply};
-use crate::protocol::{Protocol, Translator, Warnings, carrier, replay};
+use crate::protocol::{Protocol, Translator, Warnings, Written, carrier, replay};
 use crate::wire::Dice;
+use crate::wire::json::{Object, Raw};
 
 const WORDS: [&str; 7] = [
     "plain ",
@@ -340,7 +342,7 @@ fn whole_and_streamed_say_the_same_in_all_directions() {
         let mut dice = Dice::new(31);
         for round in 0..100 {
             let answer = Answer::random(&mut dice, Owner::of(from), thoughts_max(from, to));
-            let mut body = Vec::new();
+            let mut body = Written::default();
             let mut warnings = Warnings::default();
             let behind = cx(from, if from == Messages { Chat } else { Messages });
             let reply = answer.reply();
@@ -353,6 +355,7 @@ fn whole_and_streamed_say_the_same_in_all_directions() {
                 &mut body,
             )
             .unwrap();
+            let body = body.body;
             let context = cx(to, from);
             let place = format!(
                 "{from:?} to {to:?}, {round}: {}",
@@ -388,9 +391,9 @@ fn an_answer_that_passes_is_written_as_its_events_would_be() {
             }
             passed += 1;
             let written = |reply: &Reply<'_>| {
-                let (mut out, mut warnings) = (Vec::new(), Warnings::default());
+                let (mut out, mut warnings) = (Written::default(), Warnings::default());
                 write_reply(to, reply, &cx, &made(), &mut warnings, &mut out).unwrap();
-                (String::from_utf8(out).unwrap(), warnings)
+                (String::from_utf8(out.body).unwrap(), warnings)
             };
             let mut found = Warnings::default();
             let long_way = through_events(reply.clone(), &cx, &made(), &mut found).unwrap();
@@ -403,6 +406,39 @@ fn an_answer_that_passes_is_written_as_its_events_would_be() {
         }
     }
     assert!(passed > 300, "{passed}");
+}
+
+#[test]
+fn what_is_noted_of_an_answer_is_what_reading_it_finds() {
+    let mut dice = Dice::new(59);
+    let mut cx = cx(Responses, Chat);
+    for round in 0..200 {
+        let reply = Answer::random(&mut dice, Owner::Chat, 3).reply();
+        let mut written = |keeps: bool| {
+            cx.keeps = keeps;
+            let (mut out, mut warnings) = (Written::default(), Warnings::default());
+            write_reply(Responses, &reply, &cx, &made(), &mut warnings, &mut out).unwrap();
+            out
+        };
+        let out = written(true);
+        let object = Object::parse(&out.body).unwrap();
+        let noted = out.places.answered(&out.body).unwrap();
+        assert_eq!(object.get("id").unwrap().as_str().unwrap(), noted.id);
+        let items: Vec<&str> = object
+            .get("output")
+            .unwrap()
+            .elements()
+            .unwrap()
+            .map(Raw::text)
+            .collect();
+        let texts: Vec<&str> = noted.items.iter().map(|item| item.text).collect();
+        assert_eq!(texts, items, "{round}");
+        for item in &noted.items {
+            assert!(item.id.is_some());
+            assert_eq!(item.id, state::item_id(item.text), "{round}");
+        }
+        assert!(written(false).places.items.is_empty());
+    }
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn case_26_27_a_stream_and_a_whole_answer_become_each_other() {
     );
     let mut collector = Collector::new(Chat, Messages, context, made());
     collector.feed(transcript(Chat).as_bytes()).unwrap();
-    let body = collector.finish(&mut warnings).unwrap();
+    let body = collector.finish(&mut warnings).unwrap().body;
     let body = String::from_utf8(body).unwrap();
     assert!(body.ends_with(r#""model":"client-model","content":[{"type":"thinking","thinking":"Need both cities.","signature":"gw1.c.e30"},{"type":"text","text":"Checking both."},{"type":"tool_use","id":"call_A","name":"get_weather","input":{"city":"Paris"}},{"type":"tool_use","id":"call_B","name":"get_weather","input":{"city":"Rome"}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":20,"cache_creation_input_tokens":0,"cache_read_input_tokens":100,"output_tokens":60,"output_tokens_details":{"thinking_tokens":15}}}"#), "{body}");
 }

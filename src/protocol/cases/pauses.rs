@@ -86,7 +86,7 @@ fn a_whole_answer_is_made_of_all_the_streams() {
     collector.go_on();
     collector.feed(transcript(Messages).as_bytes()).unwrap();
     let mut warnings = Warnings::default();
-    let body = String::from_utf8(collector.finish(&mut warnings).unwrap()).unwrap();
+    let body = String::from_utf8(collector.finish(&mut warnings).unwrap().body).unwrap();
     assert_eq!(body.matches("Checking both.").count(), 2, "{body}");
     assert!(body.contains(r#""finish_reason":"tool_calls""#), "{body}");
     assert!(warnings.is_empty());

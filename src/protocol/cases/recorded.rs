@@ -167,7 +167,7 @@ fn odds_that_are_lists_of_lists_stay_json() {
     ]);
     let mut collector = Collector::new(Chat, Responses, cx(Responses, Chat), made());
     collector.feed(stream.as_bytes()).unwrap();
-    let whole = collector.finish(&mut Warnings::default()).unwrap();
+    let whole = collector.finish(&mut Warnings::default()).unwrap().body;
     let whole: serde_json::Value = serde_json::from_slice(&whole).unwrap();
     let odds = &whole["output"][0]["content"][0]["logprobs"];
     assert_eq!(*odds, serde_json::json!([[1], [2]]));
@@ -188,7 +188,7 @@ data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n"
     assert_eq!(lines[3..5], expected);
     let mut collector = Collector::new(Messages, Chat, context, made());
     collector.feed(stream.as_bytes()).unwrap();
-    let whole = collector.finish(&mut Warnings::default()).unwrap();
+    let whole = collector.finish(&mut Warnings::default()).unwrap().body;
     assert!(String::from_utf8_lossy(&whole).contains(r#""content":"a ""#));
 }
 

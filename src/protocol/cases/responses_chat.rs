@@ -470,7 +470,7 @@ fn the_stream_and_the_whole_answer_say_the_same() {
     let (out, _) = check_stream(&cx, &stream);
     let mut collector = crate::protocol::Collector::new(Chat, Responses, cx, made());
     collector.feed(stream.as_bytes()).unwrap();
-    let whole = collector.finish(&mut Warnings::default()).unwrap();
+    let whole = collector.finish(&mut Warnings::default()).unwrap().body;
     let whole = tame(&String::from_utf8(whole).unwrap());
     assert_eq!(
         serde_json::from_str::<Value>(&whole).unwrap(),

@@ -218,7 +218,10 @@ fn content<'a>(
                     proof: None,
                 });
             } else if let Some(text) = part.get("text").and_then(Text::of) {
-                whole.push(&text);
+                match whole.is_empty() {
+                    true => whole = text,
+                    false => whole.push(&text),
+                }
             }
         }
     } else {
@@ -465,7 +468,8 @@ fn message(reply: &Reply<'_>, cx: &Context, m: &mut Members<'_>) {
             Block::Text {
                 text, annotations, ..
             } => {
-                content.push(&gap(&content, cx));
+                let gap = gap(&content, cx);
+                content.push(&gap);
                 if !annotations.is_empty() {
                     chars += Text::escaped(&content.as_escaped()[counted..]).chars();
                     counted = content.as_escaped().len();
@@ -475,14 +479,14 @@ fn message(reply: &Reply<'_>, cx: &Context, m: &mut Members<'_>) {
                         spans.push((chars + from, chars + to, annotation));
                     }
                 }
-                content.push(text);
+                join(&mut content, text);
             }
-            Block::Refusal(text) => refusal.push(text),
+            Block::Refusal(text) => join(&mut refusal, text),
             Block::Reasoning { text, proof } => {
                 if !thought.is_empty() && !text.is_empty() {
                     thought.push(&Text::plain("\n\n"));
                 }
-                thought.push(text);
+                join(&mut thought, text);
                 if let Some(proof) = proof {
                     proofs.push((proof, text));
                 }
@@ -529,6 +533,15 @@ fn message(reply: &Reply<'_>, cx: &Context, m: &mut Members<'_>) {
                 citation(from, to, annotation, list);
             }
         });
+    }
+}
+
+/// Appends a text; the first is only borrowed.
+fn join<'t>(whole: &mut Text<'t>, more: &'t Text<'_>) {
+    if whole.is_empty() {
+        *whole = more.borrow();
+    } else {
+        whole.push(more);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::protocol::neutral::{
 };
 use crate::protocol::testing::{convert_request, convert_response, cx, made};
 use crate::protocol::text::Text;
-use crate::protocol::{Caps, Protocol, Warnings};
+use crate::protocol::{Caps, Protocol, Warnings, Written};
 use crate::wire::Dice;
 use crate::wire::json::{self, Object};
 
@@ -143,10 +143,11 @@ fn what_was_written_is_read_again() {
             "round {round}"
         );
         // The whole answer holds what the last event of the stream does, and is read alike.
-        let mut whole = Vec::new();
+        let mut whole = Written::default();
         let reply = gathered(&events);
         let mut warnings = Warnings::default();
         response::write(&reply, &cx, &made(), &mut warnings, &mut whole).unwrap();
+        let whole = whole.body;
         let last = super::testing::last_response(&tame(&stream));
         let whole_text = tame(std::str::from_utf8(&whole).unwrap());
         assert_eq!(

@@ -229,19 +229,13 @@ impl Part {
 
 /// A message item with those parts, joined by commas.
 pub fn message(id: &str, status: &str, parts: &[u8], out: &mut Vec<u8>) {
-    let id = |out: &mut Vec<u8>| json::write_escaped(out, id);
     message_with(id, status, out, |out| out.extend_from_slice(parts));
 }
 
-/// The same; its id and its parts are written where they stand.
-pub fn message_with(
-    id: impl FnOnce(&mut Vec<u8>),
-    status: &str,
-    out: &mut Vec<u8>,
-    parts: impl FnOnce(&mut Vec<u8>),
-) {
+/// The same; its parts are written where they stand. `id` needs no escapes.
+pub fn message_with(id: &str, status: &str, out: &mut Vec<u8>, parts: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(br#"{"id":""#);
-    id(out);
+    out.extend_from_slice(id.as_bytes());
     out.extend_from_slice(br#"","type":"message","status":""#);
     out.extend_from_slice(status.as_bytes());
     out.extend_from_slice(br#"","role":"assistant","content":["#);

@@ -6,8 +6,12 @@ use crate::error::Error;
 use crate::protocol::context::Context;
 use crate::protocol::gather::Gather;
 use crate::protocol::neutral::{Block, CallKind, Reply};
-use crate::protocol::{Made, Warnings, in_stream, says_error, truncated};
+use crate::protocol::{Made, Warnings, Written, in_stream, says_error, truncated};
 use crate::wire::json::Object;
+use std::ops::Range;
+
+/// Where an id begins in the object that it is the first member of: behind `{"id":"`.
+const ID_AT: usize = 7;
 
 /// Reads an upstream's answer.
 ///
@@ -32,8 +36,9 @@ pub fn write(
     cx: &Context,
     made: &Made,
     warnings: &mut Warnings,
-    out: &mut Vec<u8>,
+    out: &mut Written,
 ) -> Result<(), Error> {
+    let Written { body, places } = out;
     let (status, incomplete) = output::ended(&reply.finish);
     let envelope = Envelope {
         id: made.id("resp_", 0),
@@ -45,44 +50,78 @@ pub fn write(
         usage: Some(reply.usage.unwrap_or_default()),
         tier: reply.start.tier.as_ref(),
     };
-    envelope.write_with(cx, out, |out| items(reply, status, made, warnings, out));
+    let begin = body.len() + ID_AT;
+    places.id = begin..begin + envelope.id.len();
+    envelope.write_with(cx, body, |out| {
+        let mut items = Items {
+            made,
+            places: &mut places.items,
+            keeps: cx.keeps,
+            number: 0,
+            out,
+        };
+        items.write(reply, status, warnings);
+    });
     Ok(())
 }
 
-/// The items of an answer that ended with that status, joined by commas.
-fn items(reply: &Reply<'_>, status: &str, made: &Made, warnings: &mut Warnings, out: &mut Vec<u8>) {
-    let begin = out.len();
-    let comma = |out: &mut Vec<u8>| {
-        if out.len() > begin {
-            out.push(b',');
+/// The output items of an answer, joined by commas.
+struct Items<'o> {
+    made: &'o Made,
+    places: &'o mut Vec<[Range<usize>; 2]>,
+    /// Whether their places are noted.
+    keeps: bool,
+    number: u64,
+    out: &'o mut Vec<u8>,
+}
+
+impl Items<'_> {
+    /// Adds an item whose id begins with `prefix`; `write` appends it, its id as the first member.
+    fn add(&mut self, prefix: &str, write: impl FnOnce(&str, &mut Vec<u8>)) {
+        if self.number > 0 {
+            self.out.push(b',');
         }
-    };
-    let mut number = 0;
-    let mut fresh = |prefix: &str| {
-        number += 1;
-        made.id(prefix, number)
-    };
-    let mut rest = reply.blocks.as_slice();
-    while let Some(block) = rest.first() {
-        let run = rest.iter().take_while(|block| is_said(block)).count();
-        if run > 0 {
-            let (said, after) = rest.split_at(run);
-            rest = after;
-            if said.iter().any(says_something) {
-                comma(out);
-                let status = if rest.is_empty() { status } else { "completed" };
-                let id = fresh("msg_");
-                let id = |out: &mut Vec<u8>| out.extend_from_slice(id.as_bytes());
-                output::message_with(id, status, out, |out| parts(said, out));
+        self.number += 1;
+        let id = self.made.id(prefix, self.number);
+        let start = self.out.len();
+        write(&id, self.out);
+        if self.keeps {
+            let id_at = start + ID_AT;
+            let place = [start..self.out.len(), id_at..id_at + id.len()];
+            self.places.push(place);
+        }
+    }
+
+    /// Those of an answer that ended with that status.
+    fn write(&mut self, reply: &Reply<'_>, status: &str, warnings: &mut Warnings) {
+        let mut rest = reply.blocks.as_slice();
+        while let Some(block) = rest.first() {
+            let run = rest.iter().take_while(|block| is_said(block)).count();
+            if run > 0 {
+                let (said, after) = rest.split_at(run);
+                rest = after;
+                if said.iter().any(says_something) {
+                    let status = if rest.is_empty() { status } else { "completed" };
+                    self.add("msg_", |id, out| {
+                        output::message_with(id, status, out, |out| parts(said, out));
+                    });
+                }
+                continue;
             }
-            continue;
+            self.item(block, warnings);
+            rest = &rest[1..];
         }
+    }
+
+    fn item(&mut self, block: &Block<'_>, warnings: &mut Warnings) {
         match block {
             Block::Reasoning { text, proof } => {
                 let proof = proof.as_ref().and_then(output::encrypted);
                 if !text.is_empty() || proof.is_some() {
-                    comma(out);
-                    output::reasoning(&fresh("rs_"), text.as_escaped(), proof.as_ref(), out);
+                    let shown = text.as_escaped();
+                    self.add("rs_", |id, out| {
+                        output::reasoning(id, shown, proof.as_ref(), out);
+                    });
                 }
             }
             Block::Call {
@@ -90,31 +129,31 @@ fn items(reply: &Reply<'_>, status: &str, made: &Made, warnings: &mut Warnings, 
                 arguments,
                 whole,
             } => {
-                comma(out);
                 let status = if *whole { "completed" } else { "incomplete" };
                 let arguments = match arguments.as_escaped() {
                     "" if *whole && head.kind != CallKind::Custom => "{}",
                     arguments => arguments,
                 };
-                let id = fresh(output::call_prefix(head.kind));
-                let typed = match head.kind {
-                    CallKind::Builtin(kind) if *whole => {
-                        output::builtin(&id, status, kind, head, arguments, out)
+                self.add(output::call_prefix(head.kind), |id, out| {
+                    let typed = match head.kind {
+                        CallKind::Builtin(kind) if *whole => {
+                            output::builtin(id, status, kind, head, arguments, out)
+                        }
+                        _ => false,
+                    };
+                    if !typed {
+                        output::call(id, status, head, arguments, out);
                     }
-                    _ => false,
-                };
-                if !typed {
-                    output::call(&id, status, head, arguments, out);
-                }
+                });
             }
             Block::Hosted(hosted) if output::is_web_search(hosted) => {
-                comma(out);
-                output::web_search(&fresh("ws_"), "completed", hosted, out);
+                self.add("ws_", |id, out| {
+                    output::web_search(id, "completed", hosted, out);
+                });
             }
             Block::Hosted(hosted) => warnings.add(hosted.name.decode(), "dropped"),
             Block::Text { .. } | Block::Refusal(_) => {}
         }
-        rest = &rest[1..];
     }
 }
 

@@ -7,6 +7,7 @@ use crate::protocol::render::{Members, one_line};
 use crate::protocol::text::Text;
 use crate::wire::json::{Edit, JsonKind, Object, Raw, Walk, member, splice};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Items that are longer refer to nothing and ask for nothing: they are not looked through.
 const SAYING_BYTES_MAX: usize = 512;
@@ -27,6 +28,8 @@ pub struct Asked<'a> {
 pub struct Item<'a> {
     /// All of it.
     pub text: Cow<'a, str>,
+    /// Its id, under which it can be referred to if it is kept.
+    pub id: Option<Cow<'a, str>>,
     /// What it says beside what the model reads.
     pub says: Says<'a>,
 }
@@ -62,27 +65,23 @@ impl<'a> Asked<'a> {
 }
 
 impl<'a> Item<'a> {
-    fn of(raw: Raw<'a>) -> Item<'a> {
-        let says = match raw.text().len() {
-            ..=SAYING_BYTES_MAX => Says::of(raw),
-            _ => Says::Nothing,
-        };
-        Item {
+    /// Of an item that will not be kept only as much is read as it may say.
+    fn of(raw: Raw<'a>, is_kept: bool) -> Item<'a> {
+        let mut item = Item {
             text: Cow::Borrowed(raw.text()),
-            says,
+            id: None,
+            says: Says::Nothing,
+        };
+        let may_say = raw.text().len() <= SAYING_BYTES_MAX;
+        if is_kept || may_say {
+            item.read(raw, may_say);
         }
+        item
     }
 
-    /// The `id` under which it can be referred to.
-    pub fn id(&self) -> Option<Cow<'_, str>> {
-        item_id(&self.text)
-    }
-}
-
-impl<'a> Says<'a> {
-    fn of(item: Raw<'a>) -> Says<'a> {
-        let Ok(mut members) = item.walk() else {
-            return Says::Nothing;
+    fn read(&mut self, raw: Raw<'a>, may_say: bool) {
+        let Ok(mut members) = raw.walk() else {
+            return;
         };
         let (mut kind, mut id, mut has_role) = (None, None, false);
         while let Ok(Some((key, value))) = members.next() {
@@ -91,18 +90,23 @@ impl<'a> Says<'a> {
                 "id" if id.is_none() => id = Some(value),
                 "role" => has_role = true,
                 // Given twice: whoever reads it as an item refuses it.
-                "type" | "id" => return Says::Nothing,
+                "type" | "id" => return,
                 _ => {}
             }
         }
+        self.id = id.and_then(Raw::as_str);
         let kind = kind.filter(|kind| !kind.is_null());
         let refers = match kind.map(Text::of) {
-            Some(Some(kind)) if kind.is("compaction_trigger") => return Says::Trigger,
+            Some(Some(kind)) if may_say && kind.is("compaction_trigger") => {
+                self.says = Says::Trigger;
+                return;
+            }
             Some(kind) => kind.is_some_and(|kind| kind.is("item_reference")),
             None => !has_role,
         };
-        let id = id.filter(|_| refers).and_then(Raw::as_str);
-        id.map_or(Says::Nothing, Says::Reference)
+        if let Some(id) = self.id.take_if(|_| refers && may_say) {
+            self.says = Says::Reference(id);
+        }
     }
 }
 
@@ -127,22 +131,24 @@ pub fn previous<'a>(body: &Object<'a>) -> Result<Option<Cow<'a, str>>, Error> {
 pub fn asked<'a>(body: &Object<'a>) -> Result<Asked<'a>, Error> {
     let get = |key: &str| body.get(key).filter(|raw| !raw.is_null());
     let previous = previous(body)?;
+    let store = get("store").and_then(Raw::as_bool) != Some(false);
     let items = match get("input") {
         None => Vec::new(),
         Some(raw) if raw.kind() == JsonKind::String => vec![Item {
             text: Cow::Owned(user_message(raw)),
+            id: None,
             says: Says::Nothing,
         }],
         Some(raw) if raw.kind() == JsonKind::Array => raw
             .elements()
             .map_err(|fault| fault.blame(Blame::Client))?
-            .map(Item::of)
+            .map(|raw| Item::of(raw, store))
             .collect(),
         Some(_) => return Err(wrong("input", "must be a string or an array of items")),
     };
     Ok(Asked {
         previous,
-        store: get("store").and_then(Raw::as_bool) != Some(false),
+        store,
         items,
     })
 }
@@ -171,37 +177,47 @@ pub fn item_id(item: &str) -> Option<Cow<'_, str>> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered<'a> {
     /// Its id.
-    pub id: Cow<'a, str>,
+    pub id: &'a str,
     /// Its output items.
-    pub items: Vec<&'a str>,
+    pub items: Vec<Output<'a>>,
 }
 
-/// Takes apart a whole response object, as far as its output: what stands behind is not looked at. None: it is not one, or
-/// did not finish.
-pub fn answered(response: &[u8]) -> Option<Answered<'_>> {
-    let mut members = Walk::parse(response).ok()?;
-    let (mut id, mut output, mut ended) = (None, None, false);
-    while id.is_none() || output.is_none() || !ended {
-        let (key, value) = members.next().ok()??;
-        match key.as_ref() {
-            "id" => id = value.as_str(),
-            "output" => output = value.elements().ok(),
-            "status" => {
-                let status = Text::of(value)?;
-                ended = status.is("completed") || status.is("incomplete");
-                if !ended {
-                    return None;
-                }
-            }
-            _ => {}
-        }
+/// An output item as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output<'a> {
+    /// All of it.
+    pub text: &'a str,
+    /// Its id.
+    pub id: Option<Cow<'a, str>>,
+}
+
+/// Where the things to be kept stand in a written answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The answer's id.
+    pub id: Range<usize>,
+    /// Each output item, and its id.
+    pub items: Vec<[Range<usize>; 2]>,
+}
+
+impl Places {
+    /// What stands there in `body`. None: nothing was noted of it.
+    pub fn answered<'a>(&self, body: &'a [u8]) -> Option<Answered<'a>> {
+        let body = std::str::from_utf8(body).ok()?;
+        let at = |range: &Range<usize>| body.get(range.clone());
+        let id = at(&self.id).filter(|id| !id.is_empty())?;
+        let item = |[text, id]: &[Range<usize>; 2]| {
+            let (text, id) = (at(text)?, at(id)?);
+            let id = Some(Cow::Borrowed(id));
+            Some(Output { text, id })
+        };
+        let items = self.items.iter().map(item).collect::<Option<_>>()?;
+        Some(Answered { id, items })
     }
-    let items = output?.map(Raw::text).collect();
-    Some(Answered { id: id?, items })
 }
 
 /// Takes apart what a stream's writer kept: the items joined by commas.
-pub fn split(items: &[u8]) -> Vec<&str> {
+pub fn split(items: &[u8]) -> Vec<Output<'_>> {
     let Ok(items) = std::str::from_utf8(items) else {
         return Vec::new();
     };
@@ -213,9 +229,10 @@ pub fn split(items: &[u8]) -> Vec<&str> {
     let mut rest = items;
     found
         .map(|item| {
-            let (item, after) = rest.split_at(item.text().len());
+            let (text, after) = rest.split_at(item.text().len());
             rest = after.strip_prefix(',').unwrap_or(after);
-            item
+            let id = item_id(text);
+            Output { text, id }
         })
         .collect()
 }
@@ -356,6 +373,19 @@ mod tests {
         }
         let long = format!(r#"{{"id":"a","x":"{}"}}"#, "x".repeat(SAYING_BYTES_MAX));
         assert_eq!(says(&long), "nothing");
+        let ids = |store: bool| {
+            let input =
+                format!(r#"{{"store":{store},"input":[{long},{{"id":"b","role":"user"}}]}}"#);
+            let object = body(&input);
+            let items = super::asked(&object).unwrap().items;
+            items
+                .into_iter()
+                .map(|item| item.id.map(Cow::into_owned))
+                .collect::<Vec<_>>()
+        };
+        let (a, b) = (Some("a".to_owned()), Some("b".to_owned()));
+        assert_eq!(ids(true), [a, b.clone()]);
+        assert_eq!(ids(false), [None, b]);
     }
 
     #[test]
@@ -406,16 +436,17 @@ mod tests {
 
     #[test]
     fn answers_come_apart_whole_and_from_streams() {
-        let whole =
-            answered(br#"{"id":"resp_2","status":"completed","output":[{"id":"a"}, {"id":"b"}]}"#);
-        let whole = whole.unwrap();
+        let body = br#"{"id":"resp_2","output":[{"id":"a"},{"id":"b"}]}"#;
+        let mut places = Places::default();
+        assert!(places.answered(body).is_none());
+        places.id = 7..13;
+        places.items = vec![[25..35, 32..33], [36..46, 43..44]];
+        let whole = places.answered(body).unwrap();
         assert_eq!(whole.id, "resp_2");
         assert_eq!(whole.items, split(br#"{"id":"a"},{"id":"b"}"#));
-        assert_eq!(item_id(whole.items[1]).as_deref(), Some("b"));
+        assert_eq!(whole.items[1].text, r#"{"id":"b"}"#);
+        assert_eq!(whole.items[1].id.as_deref(), Some("b"));
         assert!(item_id(r#"{"type":"message"}"#).is_none());
-        assert!(answered(br#"{"id":"resp_2","status":"failed","output":[]}"#).is_none());
-        assert!(answered(br#"{"id":"resp_2","output":[]}"#).is_none());
-        assert!(answered(br#"{"id":"resp_2","status":"completed"}"#).is_none());
         assert!(split(b"").is_empty());
     }
 

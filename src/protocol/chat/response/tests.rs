@@ -130,7 +130,8 @@ fn case_27_a_stream_is_gathered_for_a_client_that_did_not_ask_for_one() {
         for piece in transcript(Chat).as_bytes().chunks(size) {
             collector.feed(piece).unwrap();
         }
-        let out = String::from_utf8(collector.finish(&mut Warnings::default()).unwrap()).unwrap();
+        let out =
+            String::from_utf8(collector.finish(&mut Warnings::default()).unwrap().body).unwrap();
         let message = out.split_once(r#""message":"#).unwrap().1;
         assert_eq!(
             message,

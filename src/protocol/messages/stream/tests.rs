@@ -304,6 +304,6 @@ fn case_27_a_gathered_stream_is_the_whole_answer() {
     let mut collector = Collector::new(Protocol::Messages, Protocol::Messages, cx(), made());
     collector.feed(sse(&cities()).as_bytes()).unwrap();
     let body = collector.finish(&mut Warnings::default()).unwrap();
-    let body = String::from_utf8(body).unwrap();
+    let body = String::from_utf8(body.body).unwrap();
     assert!(body.ends_with(r#""content":[{"type":"thinking","thinking":"Need both cities.","signature":"EqQBSIG"},{"type":"text","text":"Checking both."},{"type":"tool_use","id":"toolu_A","name":"get_weather","input":{"city":"Paris"}},{"type":"tool_use","id":"toolu_B","name":"get_weather","input":{"city":"Rome"}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":20,"cache_creation_input_tokens":0,"cache_read_input_tokens":100,"output_tokens":60,"output_tokens_details":{"thinking_tokens":15}}}"#), "{body}");
 }
