@@ -6,7 +6,7 @@ use crate::protocol::effort::{Effort, Thinking};
 use crate::protocol::neutral::{Format, Named, Request, WebSearch};
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::{Protocol, Warnings, take};
-use crate::wire::json::{JsonKind, Object, Raw};
+use crate::wire::json::{JsonKind, LongEnds, Object, Raw};
 use std::borrow::Cow;
 
 /// Fields that only hint, or whose effect no other protocol has by definition: dropped without a word.
@@ -40,6 +40,7 @@ const VENDOR: [&str; 12] = [
 /// # Errors
 /// A broken request, or a field that no other protocol can honour.
 pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request<'a>, Error> {
+    let _ends = LongEnds::of(body.source());
     let model = take::text(&mut body, "model")?.ok_or_else(|| wrong("model", "is missing"))?;
     let mut request = Request::new(Protocol::Chat, model);
     refusals(&mut body)?;

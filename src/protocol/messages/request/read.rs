@@ -8,7 +8,7 @@ use crate::protocol::neutral::{Format, Named, Request};
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::take;
 use crate::protocol::{Protocol, Warnings};
-use crate::wire::json::{JsonKind, Object, Raw};
+use crate::wire::json::{JsonKind, LongEnds, Object, Raw};
 
 /// Hints, or labels of the client's own account with Anthropic: without them the answer is the same.
 const DROPPED: [&str; 9] = [
@@ -28,6 +28,7 @@ const DROPPED: [&str; 9] = [
 /// # Errors
 /// It breaks the protocol, or asks for what no other protocol has.
 pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request<'a>, Error> {
+    let _ends = LongEnds::of(body.source());
     let model = required(&mut body, "model", top)?;
     let mut request = Request::new(Protocol::Messages, model);
     refuse_state(&mut body)?;

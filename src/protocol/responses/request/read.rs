@@ -10,7 +10,7 @@ use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::{Members, one_line};
 use crate::protocol::responses::state;
 use crate::protocol::{Protocol, Warnings, take};
-use crate::wire::json::{Object, Raw};
+use crate::wire::json::{LongEnds, Object, Raw};
 
 /// `include` values that ask for data of tools which are refused or dropped anyway.
 const INCLUDES: [&str; 7] = [
@@ -38,6 +38,7 @@ const HINTS: [&str; 6] = [
 /// # Errors
 /// It breaks the protocol, or asks for what no conversion can honour.
 pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request<'a>, Error> {
+    let _ends = LongEnds::of(body.source());
     let echo = echo(&body);
     let model = take::text(&mut body, "model")?.ok_or_else(|| wrong("model", "is missing"))?;
     let mut request = Request::new(Protocol::Responses, model);
