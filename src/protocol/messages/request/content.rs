@@ -58,7 +58,7 @@ pub(super) fn messages<'a>(
     let mut messages = Vec::new();
     for (at, raw) in take::as_array(raw, "messages")?.enumerate() {
         let place = Place::message(at);
-        let mut message = take::as_object(raw, &place.to_string())?;
+        let mut message = take::as_object(raw, place)?;
         let word = required(&mut message, "role", |key| place.of(key))?;
         let role = match word.decode().as_ref() {
             "user" => Role::User,
@@ -78,7 +78,8 @@ pub(super) fn messages<'a>(
         match (role, content) {
             (Role::System, content) => {
                 if let Some(config) = take::raw(&mut message, "output_config") {
-                    let mut config = take::as_object(config, &place.of("output_config"))?;
+                    let mut config =
+                        take::as_object(config, format_args!("{place}.output_config"))?;
                     if let Some(word) = optional(&mut config, "effort", |key| place.of(key))? {
                         effort(request, &word, warnings);
                     }
@@ -93,11 +94,13 @@ pub(super) fn messages<'a>(
             }
             (_, None) => {}
             (_, Some(content)) if content.kind() == JsonKind::String => {
-                let text = take::as_text(content, &place.of("content"))?;
+                let text = take::as_text(content, format_args!("{place}.content"))?;
                 request.push(role, Part::text(text));
             }
             (_, Some(content)) => {
-                for (index, raw) in take::as_array(content, &place.of("content"))?.enumerate() {
+                for (index, raw) in
+                    take::as_array(content, format_args!("{place}.content"))?.enumerate()
+                {
                     block(request, role, raw, place.at(index), warnings)?;
                 }
             }
@@ -114,12 +117,15 @@ fn late_system<'a>(
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
     if content.kind() == JsonKind::String {
-        request.push_system(take::as_text(content, &place.of("content"))?, None);
+        request.push_system(
+            take::as_text(content, format_args!("{place}.content"))?,
+            None,
+        );
         return Ok(());
     }
-    for (index, raw) in take::as_array(content, &place.of("content"))?.enumerate() {
+    for (index, raw) in take::as_array(content, format_args!("{place}.content"))?.enumerate() {
         let place = place.at(index);
-        let mut block = take::as_object(raw, &place.to_string())?;
+        let mut block = take::as_object(raw, place)?;
         let cache = cache_mark(&mut block);
         let kind = required(&mut block, "type", |key| place.of(key))?;
         let told = match kind.decode().as_ref() {
@@ -144,7 +150,7 @@ fn tool_change<'a>(
     let Some(tool) = take::raw(block, "tool") else {
         return Err(wrong(place.of("tool"), "is required"));
     };
-    let mut tool = take::as_object(tool, &place.of("tool"))?;
+    let mut tool = take::as_object(tool, format_args!("{place}.tool"))?;
     let name = match take::raw(&mut tool, "definition") {
         Some(definition) => {
             let place = place.of("tool");
@@ -176,7 +182,7 @@ fn block<'a>(
     place: Place,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    let mut block = take::as_object(raw, &place.to_string())?;
+    let mut block = take::as_object(raw, place)?;
     let kind = required(&mut block, "type", |key| place.of(key))?;
     let kind = kind.decode();
     let user = role == Role::User;
@@ -400,8 +406,8 @@ fn search_result<'a>(
         texts.push(line);
     }
     if let Some(content) = take::raw(&mut block, "content") {
-        for raw in take::as_array(content, &at("content"))? {
-            let mut block = take::as_object(raw, &at("content"))?;
+        for raw in take::as_array(content, format_args!("{place}.content"))? {
+            let mut block = take::as_object(raw, format_args!("{place}.content"))?;
             texts.push(required(&mut block, "text", |_| at("content"))?);
         }
     }
@@ -415,7 +421,7 @@ fn refuse_citations(block: &mut Object<'_>, place: Place) -> Result<(), Error> {
     let Some(citations) = take::raw(block, "citations") else {
         return Ok(());
     };
-    let mut citations = take::as_object(citations, &place.of("citations"))?;
+    let mut citations = take::as_object(citations, format_args!("{place}.citations"))?;
     if flag(&mut citations, "enabled", |_| place.of("citations"))? == Some(true) {
         return Err(refuse(
             place.of("citations"),
@@ -459,7 +465,7 @@ fn refuse_caller(block: &mut Object<'_>, place: Place) -> Result<(), Error> {
     let Some(caller) = take::raw(block, "caller") else {
         return Ok(());
     };
-    let caller = take::as_object(caller, &place.of("caller"))?;
+    let caller = take::as_object(caller, format_args!("{place}.caller"))?;
     if caller.get("type").and_then(Raw::as_str).as_deref() != Some("direct") {
         return Err(refuse(
             place.of("caller"),
@@ -480,12 +486,15 @@ fn result<'a>(
     match take::raw(&mut block, "content") {
         None => {}
         Some(raw) if raw.kind() == JsonKind::String => {
-            parts.push(Part::text(take::as_text(raw, &at("content"))?));
+            parts.push(Part::text(take::as_text(
+                raw,
+                format_args!("{place}.content"),
+            )?));
         }
         Some(raw) => {
-            for (index, raw) in take::as_array(raw, &at("content"))?.enumerate() {
+            for (index, raw) in take::as_array(raw, format_args!("{place}.content"))?.enumerate() {
                 let place = place.at(index);
-                let mut inner = take::as_object(raw, &place.to_string())?;
+                let mut inner = take::as_object(raw, place)?;
                 let kind = required(&mut inner, "type", |key| place.of(key))?;
                 if kind.is("tool_reference") {
                     let name = required(&mut inner, "tool_name", |key| place.of(key))?;

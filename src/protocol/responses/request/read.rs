@@ -6,6 +6,7 @@ use super::settings::{reasoning, shape};
 use super::{items, tools};
 use crate::error::Error;
 use crate::protocol::neutral::{Named, Request};
+use crate::protocol::place::Place;
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::{Members, one_line};
 use crate::protocol::responses::state;
@@ -48,16 +49,16 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
         request.push_system(text, None);
     }
     if let Some(list) = take::array(&mut body, "tools")? {
-        tools::read(list, "tools", &mut request, warnings)?;
+        tools::read(list, &Place::Field("tools"), &mut request, warnings)?;
     }
     scalars(&mut body, &mut request)?;
     labels(&mut body, &mut request)?;
     includes(&mut body, &mut request, warnings)?;
     if let Some(raw) = take::raw(&mut body, "reasoning") {
-        reasoning(raw, "reasoning", &mut request, warnings)?;
+        reasoning(raw, &Place::Field("reasoning"), &mut request, warnings)?;
     }
     if let Some(raw) = take::raw(&mut body, "text") {
-        shape(raw, "text", &mut request, warnings)?;
+        shape(raw, &Place::Field("text"), &mut request, warnings)?;
     }
     let Some(input) = take::raw(&mut body, "input") else {
         if body.get("messages").is_some() {
