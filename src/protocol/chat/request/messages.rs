@@ -162,12 +162,16 @@ fn is_said(part: &Part<'_>) -> bool {
 
 fn part<'a>(raw: Raw<'a>, place: &Place<'_>, warnings: &mut Warnings) -> Result<Part<'a>, Error> {
     let mut part = take::as_object(raw, place)?;
-    let read = part_members(&mut part, place)?;
+    let read = part_members(&mut part, place, warnings)?;
     take::rest(&part, &[], "messages[].content[]", warnings);
     Ok(read)
 }
 
-fn part_members<'a>(part: &mut Object<'a>, place: &Place<'_>) -> Result<Part<'a>, Error> {
+fn part_members<'a>(
+    part: &mut Object<'a>,
+    place: &Place<'_>,
+    warnings: &mut Warnings,
+) -> Result<Part<'a>, Error> {
     let cache = take::breakpoint(part);
     let kind = take::needed_text(part, "type", place)?;
     match kind.decode().as_ref() {
@@ -184,7 +188,9 @@ fn part_members<'a>(part: &mut Object<'a>, place: &Place<'_>) -> Result<Part<'a>
             } else {
                 let mut inner = take::as_object(inner, place)?;
                 let detail = take::text(&mut inner, "detail")?;
-                (take::needed_text(&mut inner, "url", place)?, detail)
+                let url = take::needed_text(&mut inner, "url", place)?;
+                take::rest(&inner, &[], "messages[].content[].image_url", warnings);
+                (url, detail)
             };
             let source =
                 Source::of_url(url).ok_or_else(|| refuse(place, "a data URL must be base64"))?;
@@ -197,10 +203,10 @@ fn part_members<'a>(part: &mut Object<'a>, place: &Place<'_>) -> Result<Part<'a>
         "input_audio" => {
             let mut inner = take::object(part, "input_audio")?
                 .ok_or_else(|| wrong(place, "input_audio is missing"))?;
-            Ok(Part::Audio {
-                data: take::needed_text(&mut inner, "data", place)?,
-                format: take::needed_text(&mut inner, "format", place)?,
-            })
+            let data = take::needed_text(&mut inner, "data", place)?;
+            let format = take::needed_text(&mut inner, "format", place)?;
+            take::rest(&inner, &[], "messages[].content[].input_audio", warnings);
+            Ok(Part::Audio { data, format })
         }
         "file" => {
             let mut inner =
@@ -213,6 +219,7 @@ fn part_members<'a>(part: &mut Object<'a>, place: &Place<'_>) -> Result<Part<'a>
                 ));
             }
             let data = take::needed_text(&mut inner, "file_data", place)?;
+            take::rest(&inner, &[], "messages[].content[].file", warnings);
             let source = Source::of_file(data, name.as_ref())
                 .ok_or_else(|| refuse(place, "a data URL must be base64"))?;
             Ok(Part::File(File {
@@ -267,14 +274,15 @@ fn assistant<'a>(
     let Some(mut function) = take::object(message, "function_call")? else {
         return Ok(false);
     };
-    let call = Call {
+    let legacy = Call {
         id: legacy_id(at),
         kind: CallKind::Function,
         name: take::needed_text(&mut function, "name", place)?,
         namespace: None,
         arguments: Arguments::Text(take::text(&mut function, "arguments")?.unwrap_or_default()),
     };
-    request.push(Role::Assistant, Part::Call(call));
+    take::rest(&function, &[], "messages[].function_call", warnings);
+    request.push(Role::Assistant, Part::Call(legacy));
     Ok(true)
 }
 
@@ -290,13 +298,15 @@ fn call<'a>(raw: Raw<'a>, place: &Place<'_>, warnings: &mut Warnings) -> Result<
         warnings,
     );
     if let Some(mut custom) = custom {
-        return Ok(Call {
+        let call = Call {
             id,
             kind: CallKind::Custom,
             name: take::needed_text(&mut custom, "name", place)?,
             namespace: None,
             arguments: Arguments::Text(take::text(&mut custom, "input")?.unwrap_or_default()),
-        });
+        };
+        take::rest(&custom, &[], "messages[].tool_calls[].custom", warnings);
+        return Ok(call);
     }
     let mut function = function.ok_or_else(|| {
         refuse(
@@ -304,13 +314,15 @@ fn call<'a>(raw: Raw<'a>, place: &Place<'_>, warnings: &mut Warnings) -> Result<
             "a tool call that is neither function nor custom cannot be converted",
         )
     })?;
-    Ok(Call {
+    let call = Call {
         id,
         kind: CallKind::Function,
         name: take::needed_text(&mut function, "name", place)?,
         namespace: None,
         arguments: Arguments::Text(take::text(&mut function, "arguments")?.unwrap_or_default()),
-    })
+    };
+    take::rest(&function, &[], "messages[].tool_calls[].function", warnings);
+    Ok(call)
 }
 
 /// What the model thought: the text of `reasoning_content` or `reasoning`, and the proofs in `reasoning_details` as the response

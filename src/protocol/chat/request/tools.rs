@@ -76,13 +76,15 @@ fn tool<'a>(raw: Raw<'a>, place: &Place<'_>, warnings: &mut Warnings) -> Result<
                 )),
                 None => None,
             };
-            Ok(Tool {
+            let tool = Tool {
                 name: take::needed_text(&mut inner, "name", place)?,
                 namespace: None,
                 description: take::text(&mut inner, "description")?,
                 kind: ToolKind::Custom { grammar },
                 cache,
-            })
+            };
+            take::rest(&inner, &[], "tools[].custom", warnings);
+            Ok(tool)
         }
         other => Err(refuse(
             place,

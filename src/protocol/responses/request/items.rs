@@ -334,6 +334,8 @@ fn content<'a>(
             ("input_file", Speaker::Other) => Part::File(file(&part, &path)?),
             ("input_audio", Speaker::Other) => {
                 let audio = inner(&part, "input_audio", &path)?;
+                let place = "input[].content[].input_audio";
+                take::rest(&audio, &["data", "format"], place, warnings);
                 Part::Audio {
                     data: required(&audio, "data", &path)?,
                     format: required(&audio, "format", &path)?,

@@ -51,7 +51,7 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
     if let Some(list) = take::array(&mut body, "tools")? {
         tools::read(list, &Place::Field("tools"), &mut request, warnings)?;
     }
-    scalars(&mut body, &mut request)?;
+    scalars(&mut body, &mut request, warnings)?;
     labels(&mut body, &mut request)?;
     includes(&mut body, &mut request, warnings)?;
     if let Some(raw) = take::raw(&mut body, "reasoning") {
@@ -104,7 +104,11 @@ fn refused(body: &mut Object<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn scalars<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Result<(), Error> {
+fn scalars<'a>(
+    body: &mut Object<'a>,
+    request: &mut Request<'a>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
     request.limit = take::count(body, "max_output_tokens")?.map(|value| Named {
         field: "max_output_tokens",
         value,
@@ -117,6 +121,8 @@ fn scalars<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Result<(), E
     request.stream = take::flag(body, "stream")?.unwrap_or(false);
     if let Some(mut options) = take::object(body, "stream_options")? {
         request.include_obfuscation = take::flag(&mut options, "include_obfuscation")?;
+        // `include_usage` is Chat's; here the usage comes always.
+        take::rest(&options, &["include_usage"], "stream_options", warnings);
     }
     Ok(())
 }

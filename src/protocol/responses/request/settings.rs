@@ -56,7 +56,7 @@ pub(super) fn shape<'a>(
         request.verbosity = Some(verbosity);
     }
     if let Some(raw) = take::raw(&mut shape, "format") {
-        request.format = format(raw, &path.member("format"))?;
+        request.format = format(raw, &path.member("format"), warnings)?;
     }
     for (key, _) in shape.rest() {
         warnings.add(format!("{path}.{key}"), "unknown");
@@ -64,8 +64,14 @@ pub(super) fn shape<'a>(
     Ok(())
 }
 
-fn format<'a>(raw: Raw<'a>, path: &Place<'_>) -> Result<Format<'a>, Error> {
+fn format<'a>(
+    raw: Raw<'a>,
+    path: &Place<'_>,
+    warnings: &mut Warnings,
+) -> Result<Format<'a>, Error> {
     let format = take::as_object(raw, path)?;
+    let known = ["type", "schema", "name", "description", "strict"];
+    take::rest(&format, &known, "text.format", warnings);
     let kind = required(&format, "type", path)?;
     match kind.decode().as_ref() {
         "text" => Ok(Format::Text),
