@@ -68,6 +68,15 @@ fn base62(digest: &[u8], chars: usize) -> String {
     digest.iter().take(chars).map(letter).collect()
 }
 
+/// Whether [`flat_name`] leaves that name as it is.
+pub fn is_flat(name: &str, max: usize) -> bool {
+    name.len() <= max && name.chars().all(is_plain)
+}
+
+fn is_plain(c: char) -> bool {
+    matches!(c, 'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '-')
+}
+
 /// The name of a tool as an upstream takes it: `namespace__name`, other characters as `_`, at most `max` long; a name that
 /// had to be cut ends in a digest of the whole.
 pub fn flat_name(namespace: Option<&str>, name: &str, max: usize) -> String {
@@ -77,10 +86,7 @@ pub fn flat_name(namespace: Option<&str>, name: &str, max: usize) -> String {
     };
     let clean: String = full
         .chars()
-        .map(|c| match c {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '-' => c,
-            _ => '_',
-        })
+        .map(|c| if is_plain(c) { c } else { '_' })
         .collect();
     if clean.len() <= max {
         return clean;
@@ -129,6 +135,19 @@ mod tests {
     #[test]
     fn names_are_flattened_cleaned_and_cut() {
         assert_eq!(flat_name(Some("mcp"), "read file", 64), "mcp__read_file");
+        for name in [
+            "Read_file-1",
+            "",
+            "read file",
+            "lesen\\u00fc",
+            "too_long_a_name",
+        ] {
+            assert_eq!(
+                is_flat(name, 14),
+                flat_name(None, name, 14) == name,
+                "{name}"
+            );
+        }
         let cut = flat_name(None, &"n".repeat(90), 64);
         assert_eq!(cut.len(), 64);
         assert_ne!(cut, flat_name(None, &"n".repeat(91), 64));

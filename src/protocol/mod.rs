@@ -26,6 +26,7 @@ pub mod neutral;
 mod pattern;
 mod pause;
 mod pipe;
+pub mod place;
 pub mod refusal;
 pub mod render;
 mod resolve;

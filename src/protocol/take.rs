@@ -6,6 +6,7 @@ use super::refusal::wrong;
 use super::text::Text;
 use crate::error::Error;
 use crate::wire::json::{Elements, JsonKind, Object, Raw};
+use std::fmt::Display;
 
 /// Names, for the record, what nobody took of an item that stands at `place`. `known` says nothing to another vendor and is
 /// dropped without a word, and so is `null`.
@@ -30,10 +31,13 @@ pub fn text<'a>(object: &mut Object<'a>, key: &str) -> Result<Option<Text<'a>>, 
 }
 
 /// A string that must be there.
-pub fn needed_text<'a>(object: &mut Object<'a>, key: &str, place: &str) -> Result<Text<'a>, Error> {
-    let field = || format!("{place}.{key}");
-    let value = raw(object, key).ok_or_else(|| wrong(field(), "is missing"))?;
-    Text::of(value).ok_or_else(|| expected(&field(), "a string", value))
+pub fn needed_text<'a>(
+    object: &mut Object<'a>,
+    key: &str,
+    place: impl Display,
+) -> Result<Text<'a>, Error> {
+    let value = raw(object, key).ok_or_else(|| wrong(format!("{place}.{key}"), "is missing"))?;
+    as_text(value, format_args!("{place}.{key}"))
 }
 
 /// A boolean.
@@ -91,12 +95,12 @@ fn kind<'a>(
 }
 
 /// The string that `value` must be; `field` names it.
-pub fn as_text<'a>(value: Raw<'a>, field: &str) -> Result<Text<'a>, Error> {
+pub fn as_text<'a>(value: Raw<'a>, field: impl Display) -> Result<Text<'a>, Error> {
     Text::of(value).ok_or_else(|| expected(field, "a string", value))
 }
 
 /// The whole number that `value` must be. `4096.0` is one too.
-pub fn as_count(value: Raw<'_>, field: &str) -> Result<u64, Error> {
+pub fn as_count(value: Raw<'_>, field: impl Display) -> Result<u64, Error> {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0; // 2^53
     let exact = value.as_u64().or_else(|| {
         let number = value.as_f64()?;
@@ -106,20 +110,20 @@ pub fn as_count(value: Raw<'_>, field: &str) -> Result<u64, Error> {
 }
 
 /// The array that `value` must be.
-pub fn as_array<'a>(value: Raw<'a>, field: &str) -> Result<Elements<'a>, Error> {
+pub fn as_array<'a>(value: Raw<'a>, field: impl Display) -> Result<Elements<'a>, Error> {
     value
         .elements()
         .map_err(|fault| wrong(field, &fault.message))
 }
 
 /// The object that `value` must be.
-pub fn as_object<'a>(value: Raw<'a>, field: &str) -> Result<Object<'a>, Error> {
+pub fn as_object<'a>(value: Raw<'a>, field: impl Display) -> Result<Object<'a>, Error> {
     value
         .as_object()
         .map_err(|fault| wrong(field, &fault.message))
 }
 
-fn expected(field: &str, what: &str, found: Raw<'_>) -> Error {
+fn expected(field: impl Display, what: &str, found: Raw<'_>) -> Error {
     wrong(
         field,
         format!("expected {what}, found {}", found.kind().name()),

@@ -90,6 +90,9 @@ pub(super) fn stops(
     caps: &Caps,
 ) -> Result<Vec<String>, Error> {
     request.stops.retain(|stop| !stop.is_empty());
+    if request.stops.is_empty() {
+        return Ok(Vec::new());
+    }
     let native = |stop: &Text<'_>| match to {
         Protocol::Responses => false,
         Protocol::Chat => caps.stop_native,

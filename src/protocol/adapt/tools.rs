@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::protocol::caps::{ForcedTool, ReasoningStyle};
 use crate::protocol::context::{ToolEntry, Tools};
 use crate::protocol::effort::{self, Effort};
-use crate::protocol::ids::flat_name;
+use crate::protocol::ids::{flat_name, is_flat};
 use crate::protocol::neutral::{
     Arguments, Builtin, Call, CallKind, Choice, Part, Request, Tool, ToolKind, ToolName,
 };
@@ -444,8 +444,10 @@ impl Pass<'_> {
     }
 
     fn call(&self, call: &mut Call<'_>) {
-        call.name = Text::owned(self.flat(call.namespace.as_ref(), &call.name));
-        call.namespace = None;
+        if call.namespace.is_some() || !is_flat(call.name.as_escaped(), self.name_max) {
+            call.name = Text::owned(self.flat(call.namespace.as_ref(), &call.name));
+            call.namespace = None;
+        }
         match call.kind {
             CallKind::Custom if !self.free_text => {
                 let mut json = Vec::with_capacity(call.arguments.escaped_bytes() + 16);

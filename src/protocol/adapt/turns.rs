@@ -72,12 +72,12 @@ fn rename(request: &mut Request<'_>, to: Protocol, rule: IdRule) {
 /// which later turns do not change.
 fn distinguish(id: &mut Text<'_>, rule: IdRule, seen: &mut HashMap<String, u32>) {
     loop {
-        let plain = id.decode().into_owned();
-        let count = seen.entry(plain.clone()).or_default();
-        *count += 1;
-        if *count == 1 {
+        let plain = id.decode();
+        let Some(count) = seen.get_mut(plain.as_ref()) else {
+            seen.insert(plain.into_owned(), 1);
             return;
-        }
+        };
+        *count += 1;
         *id = ids::fix(Text::owned(format!("{plain}_{count}")), rule);
     }
 }
@@ -118,8 +118,33 @@ fn keep(part: &mut Part<'_>, blank_goes: bool, warnings: &mut Warnings) -> bool 
     }
 }
 
+/// Whether the conversation is as it has to be already, as almost every one is: each turn something, and of another role than the
+/// one before; the results of its calls, in their order, at the front of the turn behind it, and nowhere else.
+fn is_paired(turns: &[Turn<'_>]) -> bool {
+    let mut before: Option<&Turn<'_>> = None;
+    turns.iter().all(|turn| {
+        let asked = before.replace(turn);
+        let (expected, is_other) = match asked {
+            Some(asked) => (calls(asked).count(), asked.role != turn.role),
+            None => (0, true),
+        };
+        let (front, rest) = turn.parts.split_at(expected.min(turn.parts.len()));
+        let answered = front.iter().map(Part::answered);
+        let is_answered = answered.eq(asked.into_iter().flat_map(calls).map(Some));
+        let is_loose = rest.iter().any(|part| part.answered().is_some());
+        is_other && is_answered && !is_loose && !turn.parts.is_empty()
+    }) && before.is_none_or(|last| calls(last).next().is_none())
+}
+
+fn calls<'t, 'a>(turn: &'t Turn<'a>) -> impl Iterator<Item = &'t Text<'a>> {
+    turn.parts.iter().filter_map(Part::called)
+}
+
 /// Puts each result behind its call, and refuses what has no partner.
 fn pair(request: &mut Request<'_>, caps: &Caps, warnings: &mut Warnings) -> Result<(), Error> {
+    if is_paired(&request.turns) {
+        return Ok(());
+    }
     let field = request.turns_field();
     let turns = std::mem::take(&mut request.turns);
     let mut results: Vec<Option<ToolResult<'_>>> = Vec::new();

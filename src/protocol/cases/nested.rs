@@ -64,6 +64,35 @@ fn unknown_members_of_messages_blocks_are_noted_once() {
 }
 
 #[test]
+fn unknown_members_below_parts_are_noted_too() {
+    let chat = r#"{"model":"m","stream_options":{"include_usage":true,"pace":1},"response_format":{"type":"json_schema","shade":1,"json_schema":{"name":"n","depth":1,"schema":{"type":"object","properties":{}}}},"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a/b.png","mood":1}}]},{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}","thought":1}}]},{"role":"tool","tool_call_id":"c","content":"r"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}},{"type":"custom","custom":{"name":"g","tone":1}}]}"#;
+    let noted = [
+        "stream_options.pace",
+        "response_format.shade",
+        "response_format.json_schema.depth",
+        "messages[].content[].image_url.mood",
+        "messages[].tool_calls[].function.thought",
+        "tools[].custom.tone",
+    ];
+    check(Chat, Responses, chat, &noted);
+    let messages = r#"{"model":"m","max_tokens":9,"metadata":{"user_id":"u","shade":1},"thinking":{"type":"disabled","budget_tokens":1,"depth":1},"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"https://a/b.png","mood":1}}]}],"tools":[{"name":"f","input_schema":{"type":"object","properties":{}}}],"tool_choice":{"type":"auto","tone":1}}"#;
+    let noted = [
+        "metadata.shade",
+        "thinking.depth",
+        "messages[].content[].source.mood",
+        "tool_choice.tone",
+    ];
+    check(Messages, Chat, messages, &noted);
+    let responses = r#"{"model":"m","stream":true,"stream_options":{"pace":1},"text":{"format":{"type":"text","shade":1}},"input":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav","mood":1}}]}]}"#;
+    let noted = [
+        "stream_options.pace",
+        "text.format.shade",
+        "input[].content[].input_audio.mood",
+    ];
+    check(Responses, Chat, responses, &noted);
+}
+
+#[test]
 fn what_clients_send_back_or_along_is_not_noted() {
     let chat = r#"{"model":"m","messages":[{"role":"user","name":"n","content":"a"},{"role":"assistant","content":"b","refusal":null,"annotations":[],"audio":null,"function_call":null,"id":"x","reasoning_content":"t"},{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"r"}],"tools":[{"type":"function","function":{"name":"f","description":"d","strict":null,"parameters":{"type":"object","properties":{}}}}]}"#;
     check(Chat, Responses, chat, &[]);

@@ -329,6 +329,22 @@ impl<'a> Part<'a> {
         Part::Text(TextPart { text, cache: None })
     }
 
+    /// The id of the call it is, if it is one.
+    pub fn called(&self) -> Option<&Text<'a>> {
+        match self {
+            Part::Call(call) => Some(&call.id),
+            _ => None,
+        }
+    }
+
+    /// The id of the call that it answers, if it is a result.
+    pub fn answered(&self) -> Option<&Text<'a>> {
+        match self {
+            Part::Result(result) => Some(&result.id),
+            _ => None,
+        }
+    }
+
     /// Where its cache mark stands, if it can have one.
     pub fn cache(&mut self) -> Option<&mut Option<Cache>> {
         match self {

@@ -5,10 +5,6 @@ use super::cursor::Cursor;
 use crate::error::Fault;
 use std::fmt;
 
-/// An element of this size is not looked for its end twice: where it ends is remembered, in a sixtieth of its size. A list of
-/// where all elements are would take eight times the size of `[0,0,0,…]`.
-const REMEMBERED_BYTES_MIN: usize = 1024;
-
 /// The elements of an array.
 #[derive(Clone)]
 pub struct Elements<'a> {
@@ -16,34 +12,25 @@ pub struct Elements<'a> {
     first: Option<Raw<'a>>,
     /// Stands where the next element starts, or on the closing bracket.
     cursor: Cursor<'a>,
-    /// Where long elements behind the first start and end, in order.
-    long: Vec<(usize, usize)>,
-    /// How many of them were given.
-    passed: usize,
 }
 
 impl<'a> Elements<'a> {
-    /// Checks all of it.
+    /// Checks all of it and keeps nothing but the first: a list of where all elements are would take eight times the
+    /// size of `[0,0,0,…]`.
     pub(super) fn of_text(text: &'a str) -> Result<Elements<'a>, Fault> {
         let mut cursor = Cursor { text, at: 0 };
         cursor.expect(b'[', "an array was expected")?;
         let mut elements = Elements {
             first: None,
             cursor,
-            long: Vec::new(),
-            passed: 0,
         };
         let mut more = cursor.peek() != Some(b']');
         while more {
-            let start = cursor.at;
             let value = cursor.value()?;
-            let end = cursor.at;
             more = cursor.another(b']')?;
             if elements.first.is_none() {
                 elements.first = Some(value);
                 elements.cursor = cursor;
-            } else if end - start >= REMEMBERED_BYTES_MIN {
-                elements.long.push((start, end));
             }
         }
         cursor.at += 1;
@@ -59,18 +46,10 @@ impl<'a> Iterator for Elements<'a> {
         if let Some(first) = self.first.take() {
             return Some(first);
         }
-        let start = self.cursor.at;
         if self.cursor.peek() == Some(b']') {
             return None;
         }
-        let value = match self.long.get(self.passed) {
-            Some(&(at, end)) if at == start => {
-                self.passed += 1;
-                self.cursor.at = end;
-                Raw(&self.cursor.text[start..end])
-            }
-            _ => self.cursor.value().ok()?, // of_text has checked every element
-        };
+        let value = self.cursor.value().ok()?; // of_text has checked every element
         self.cursor.another(b']').ok()?;
         Some(value)
     }

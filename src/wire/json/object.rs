@@ -60,6 +60,8 @@ impl Drop for Object<'_> {
 pub struct Object<'a> {
     pub(super) source: &'a [u8],
     pub(super) fields: Vec<Field<'a>>,
+    /// Members that were not taken: most readers ask for more when all have been.
+    left: usize,
     /// Where the closing brace stands.
     pub(super) close: usize,
 }
@@ -114,13 +116,19 @@ impl<'a> Object<'a> {
         }
         Ok(Object {
             source: text.as_bytes(),
+            left: fields.len(),
             fields,
             close,
         })
     }
 
     fn present(&self) -> impl Iterator<Item = &Field<'a>> {
-        self.fields.iter().filter(|field| !field.taken)
+        let fields = if self.left == 0 {
+            &[][..]
+        } else {
+            &self.fields
+        };
+        fields.iter().filter(|field| !field.taken)
     }
 
     /// The value of that member. `null` is a value: None means that the member is absent or was taken.
@@ -132,11 +140,15 @@ impl<'a> Object<'a> {
 
     /// Like [`Object::get`], and the member no longer counts: what is left in the end was understood by nobody.
     pub fn take(&mut self, key: &str) -> Option<Raw<'a>> {
+        if self.left == 0 {
+            return None;
+        }
         let field = self
             .fields
             .iter_mut()
             .find(|field| !field.taken && field.key == key)?;
         field.taken = true;
+        self.left -= 1;
         Some(field.value)
     }
 
@@ -156,12 +168,12 @@ impl<'a> Object<'a> {
 
     /// How many members were not taken.
     pub fn len(&self) -> usize {
-        self.present().count()
+        self.left
     }
 
     /// Whether there is no member that was not taken.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.left == 0
     }
 
     /// The bytes it was parsed from, white space around the object included.

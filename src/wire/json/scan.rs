@@ -3,6 +3,7 @@
 use super::block::{
     BLOCK_BYTES, Block, any, backslashes, blocks, brackets, escaped, lowest, parity, quotes, stops,
 };
+use super::ends::known_end;
 use super::word::specials;
 use super::wrong;
 use crate::error::Fault;
@@ -177,6 +178,20 @@ impl Nest {
 /// One past the bracket that closes the one at `start`. Brackets outside strings must pair by kind; nothing else is judged.
 /// Linear in time; a bit of memory a level.
 pub(super) fn container_end(bytes: &[u8], start: usize) -> Result<usize, Fault> {
+    match known_end(bytes, start) {
+        Some(end) => Ok(end),
+        None => each_container::<0>(bytes, start, |_, _| {}),
+    }
+}
+
+/// The same, and tells where each container of the first `LEVELS` levels starts and ends, when it ends.
+#[inline(always)]
+pub(super) fn each_container<const LEVELS: usize>(
+    bytes: &[u8],
+    start: usize,
+    mut found: impl FnMut(usize, usize),
+) -> Result<usize, Fault> {
+    let mut starts = [0; LEVELS];
     let mut carry = 0;
     let mut inside = 0; // all ones while the block before ended inside a string
     let mut plain = false; // the block before was the middle of a string, without escapes: prose goes on like this
@@ -201,20 +216,24 @@ pub(super) fn container_end(bytes: &[u8], start: usize) -> Result<usize, Fault> 
             let bit = lowest(&mut brackets);
             let byte = block[bit];
             let brace = byte & 0x20 != 0;
+            let at = start + offset + bit;
             if byte & 0b111 == 0b011 {
+                if let Some(start) = starts.get_mut(nest.depth) {
+                    *start = at;
+                }
                 nest.open(brace);
                 continue;
             }
             if !nest.close(brace) {
-                return Some(Err(wrong(
-                    start + offset + bit,
-                    "a bracket closes another kind",
-                )));
+                return Some(Err(wrong(at, "a bracket closes another kind")));
+            }
+            if let Some(&start) = starts.get(nest.depth) {
+                found(start, at + 1);
             }
             if nest.depth == 0 {
                 let before = (1 << bit) - 1;
                 return Some(if stray & before == 0 {
-                    Ok(start + offset + bit + 1)
+                    Ok(at + 1)
                 } else {
                     Err(wrong(start + offset, "a backslash outside a string"))
                 });

@@ -5,6 +5,7 @@ use crate::protocol::neutral::{
     Arguments, Cache, Call, CallKind, File, Image, Owner, Part, Proof, Reasoning, Request, Role,
     Source, TextPart, ToolResult,
 };
+use crate::protocol::place::Place;
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::text::Text;
 use crate::protocol::{Warnings, carrier, take};
@@ -22,7 +23,8 @@ pub(super) fn read<'a>(
     // Legacy `function` messages have no id; they answer the last `function_call`.
     let mut function_id = None;
     for (at, raw) in list.enumerate() {
-        let place = format!("messages[{at}]");
+        let messages = Place::Field("messages");
+        let place = messages.element(at);
         let mut message = take::as_object(raw, &place)?;
         let role = take::needed_text(&mut message, "role", &place)?;
         let content = take::raw(&mut message, "content");
@@ -32,28 +34,25 @@ pub(super) fn read<'a>(
             "system" | "developer" => system(content, cache, request, &place, warnings)?,
             "user" => {
                 let content =
-                    content.ok_or_else(|| wrong(format!("{place}.content"), "is missing"))?;
+                    content.ok_or_else(|| wrong(place.member("content"), "is missing"))?;
                 for part in parts(content, cache, &place, warnings)? {
                     if matches!(part, Part::Refusal(_)) {
-                        let place = format!("{place}.content");
-                        return Err(wrong(place, "only the assistant refuses"));
+                        return Err(wrong(place.member("content"), "only the assistant refuses"));
                     }
                     request.push(Role::User, part);
                 }
             }
             "assistant" => {
-                let id = Text::owned(format!("call_fn_{at}"));
                 let content = content.map(|content| parts(content, cache, &place, warnings));
                 let content = content.transpose()?.unwrap_or_default();
                 if !content.iter().all(is_said) {
                     return Err(refuse(
-                        format!("{place}.content"),
+                        place.member("content"),
                         "an assistant's message holds text and refusals only",
                     ));
                 }
-                let earlier = (content, id.clone());
-                if assistant(&mut message, earlier, request, &place, warnings)? {
-                    function_id = Some(id);
+                if assistant(&mut message, content, at, request, &place, warnings)? {
+                    function_id = Some(legacy_id(at));
                 }
             }
             "tool" => {
@@ -63,7 +62,7 @@ pub(super) fn read<'a>(
             "function" => {
                 let id = function_id.take().ok_or_else(|| {
                     wrong(
-                        &*place,
+                        place,
                         "a function message without a function_call before it",
                     )
                 })?;
@@ -71,7 +70,7 @@ pub(super) fn read<'a>(
             }
             other => {
                 return Err(wrong(
-                    format!("{place}.role"),
+                    place.member("role"),
                     format!("unknown role {other:?}"),
                 ));
             }
@@ -85,7 +84,7 @@ fn system<'a>(
     content: Option<Raw<'a>>,
     cache: Option<Cache>,
     request: &mut Request<'a>,
-    place: &str,
+    place: &Place<'_>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
     let Some(content) = content else {
@@ -94,7 +93,7 @@ fn system<'a>(
     for part in parts(content, cache, place, warnings)? {
         let Part::Text(TextPart { text, cache }) = part else {
             return Err(refuse(
-                format!("{place}.content"),
+                place.member("content"),
                 "a system message holds text only",
             ));
         };
@@ -108,7 +107,7 @@ fn result<'a>(
     content: Option<Raw<'a>>,
     cache: Option<Cache>,
     request: &mut Request<'a>,
-    place: &str,
+    place: &Place<'_>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
     let mut parts = match content {
@@ -138,15 +137,15 @@ fn result<'a>(
 fn parts<'a>(
     content: Raw<'a>,
     mark: Option<Cache>,
-    place: &str,
+    place: &Place<'_>,
     warnings: &mut Warnings,
 ) -> Result<Vec<Part<'a>>, Error> {
-    let field = format!("{place}.content");
+    let field = place.member("content");
     let mut parts = match content.kind() {
         JsonKind::String => vec![Part::text(take::as_text(content, &field)?)],
         JsonKind::Array => take::as_array(content, &field)?
             .enumerate()
-            .map(|(at, raw)| part(raw, &format!("{field}[{at}]"), warnings))
+            .map(|(at, raw)| part(raw, &field.element(at), warnings))
             .collect::<Result<_, _>>()?,
         _ => return Err(wrong(field, "expected a string or an array of parts")),
     };
@@ -161,14 +160,18 @@ fn is_said(part: &Part<'_>) -> bool {
     matches!(part, Part::Text(_) | Part::Refusal(_))
 }
 
-fn part<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Part<'a>, Error> {
+fn part<'a>(raw: Raw<'a>, place: &Place<'_>, warnings: &mut Warnings) -> Result<Part<'a>, Error> {
     let mut part = take::as_object(raw, place)?;
-    let read = part_members(&mut part, place)?;
+    let read = part_members(&mut part, place, warnings)?;
     take::rest(&part, &[], "messages[].content[]", warnings);
     Ok(read)
 }
 
-fn part_members<'a>(part: &mut Object<'a>, place: &str) -> Result<Part<'a>, Error> {
+fn part_members<'a>(
+    part: &mut Object<'a>,
+    place: &Place<'_>,
+    warnings: &mut Warnings,
+) -> Result<Part<'a>, Error> {
     let cache = take::breakpoint(part);
     let kind = take::needed_text(part, "type", place)?;
     match kind.decode().as_ref() {
@@ -185,7 +188,9 @@ fn part_members<'a>(part: &mut Object<'a>, place: &str) -> Result<Part<'a>, Erro
             } else {
                 let mut inner = take::as_object(inner, place)?;
                 let detail = take::text(&mut inner, "detail")?;
-                (take::needed_text(&mut inner, "url", place)?, detail)
+                let url = take::needed_text(&mut inner, "url", place)?;
+                take::rest(&inner, &[], "messages[].content[].image_url", warnings);
+                (url, detail)
             };
             let source =
                 Source::of_url(url).ok_or_else(|| refuse(place, "a data URL must be base64"))?;
@@ -198,10 +203,10 @@ fn part_members<'a>(part: &mut Object<'a>, place: &str) -> Result<Part<'a>, Erro
         "input_audio" => {
             let mut inner = take::object(part, "input_audio")?
                 .ok_or_else(|| wrong(place, "input_audio is missing"))?;
-            Ok(Part::Audio {
-                data: take::needed_text(&mut inner, "data", place)?,
-                format: take::needed_text(&mut inner, "format", place)?,
-            })
+            let data = take::needed_text(&mut inner, "data", place)?;
+            let format = take::needed_text(&mut inner, "format", place)?;
+            take::rest(&inner, &[], "messages[].content[].input_audio", warnings);
+            Ok(Part::Audio { data, format })
         }
         "file" => {
             let mut inner =
@@ -214,6 +219,7 @@ fn part_members<'a>(part: &mut Object<'a>, place: &str) -> Result<Part<'a>, Erro
                 ));
             }
             let data = take::needed_text(&mut inner, "file_data", place)?;
+            take::rest(&inner, &[], "messages[].content[].file", warnings);
             let source = Source::of_file(data, name.as_ref())
                 .ok_or_else(|| refuse(place, "a data URL must be base64"))?;
             Ok(Part::File(File {
@@ -229,18 +235,23 @@ fn part_members<'a>(part: &mut Object<'a>, place: &str) -> Result<Part<'a>, Erro
     }
 }
 
-/// Reads an assistant message, of which the content was read; true: it holds a legacy `function_call`, under the id that is
-/// given for it.
+/// The id of the legacy `function_call` in the message `at`: it has none of its own.
+fn legacy_id(at: usize) -> Text<'static> {
+    Text::owned(format!("call_fn_{at}"))
+}
+
+/// Reads the assistant message `at`, of which the content was read; true: it holds a legacy `function_call`.
 fn assistant<'a>(
     message: &mut Object<'a>,
-    (content, function_id): (Vec<Part<'a>>, Text<'a>),
+    content: Vec<Part<'a>>,
+    at: usize,
     request: &mut Request<'a>,
-    place: &str,
+    place: &Place<'_>,
     warnings: &mut Warnings,
 ) -> Result<bool, Error> {
     if take::raw(message, "audio").is_some() {
         return Err(refuse(
-            format!("{place}.audio"),
+            place.member("audio"),
             "audio of an earlier answer cannot be converted",
         ));
     }
@@ -254,26 +265,28 @@ fn assistant<'a>(
         request.push(Role::Assistant, Part::Refusal(refusal));
     }
     if let Some(calls) = take::array(message, "tool_calls")? {
+        let list = place.member("tool_calls");
         for (at, raw) in calls.enumerate() {
-            let call = call(raw, &format!("{place}.tool_calls[{at}]"), warnings)?;
+            let call = call(raw, &list.element(at), warnings)?;
             request.push(Role::Assistant, Part::Call(call));
         }
     }
     let Some(mut function) = take::object(message, "function_call")? else {
         return Ok(false);
     };
-    let call = Call {
-        id: function_id,
+    let legacy = Call {
+        id: legacy_id(at),
         kind: CallKind::Function,
         name: take::needed_text(&mut function, "name", place)?,
         namespace: None,
         arguments: Arguments::Text(take::text(&mut function, "arguments")?.unwrap_or_default()),
     };
-    request.push(Role::Assistant, Part::Call(call));
+    take::rest(&function, &[], "messages[].function_call", warnings);
+    request.push(Role::Assistant, Part::Call(legacy));
     Ok(true)
 }
 
-fn call<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Call<'a>, Error> {
+fn call<'a>(raw: Raw<'a>, place: &Place<'_>, warnings: &mut Warnings) -> Result<Call<'a>, Error> {
     let mut call = take::as_object(raw, place)?;
     let id = take::needed_text(&mut call, "id", place)?;
     let custom = take::object(&mut call, "custom")?;
@@ -285,13 +298,15 @@ fn call<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Call<'
         warnings,
     );
     if let Some(mut custom) = custom {
-        return Ok(Call {
+        let call = Call {
             id,
             kind: CallKind::Custom,
             name: take::needed_text(&mut custom, "name", place)?,
             namespace: None,
             arguments: Arguments::Text(take::text(&mut custom, "input")?.unwrap_or_default()),
-        });
+        };
+        take::rest(&custom, &[], "messages[].tool_calls[].custom", warnings);
+        return Ok(call);
     }
     let mut function = function.ok_or_else(|| {
         refuse(
@@ -299,18 +314,20 @@ fn call<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Call<'
             "a tool call that is neither function nor custom cannot be converted",
         )
     })?;
-    Ok(Call {
+    let call = Call {
         id,
         kind: CallKind::Function,
         name: take::needed_text(&mut function, "name", place)?,
         namespace: None,
         arguments: Arguments::Text(take::text(&mut function, "arguments")?.unwrap_or_default()),
-    })
+    };
+    take::rest(&function, &[], "messages[].tool_calls[].function", warnings);
+    Ok(call)
 }
 
 /// What the model thought: the text of `reasoning_content` or `reasoning`, and the proofs in `reasoning_details` as the response
 /// writer put them there.
-fn thoughts<'a>(message: &mut Object<'a>, place: &str) -> Result<Vec<Part<'a>>, Error> {
+fn thoughts<'a>(message: &mut Object<'a>, place: &Place<'_>) -> Result<Vec<Part<'a>>, Error> {
     let newer = take::raw(message, "reasoning").filter(|raw| raw.kind() == JsonKind::String);
     let text = take::text(message, "reasoning_content")?
         .filter(|text| !text.is_empty())

@@ -6,7 +6,7 @@ use crate::protocol::effort::{Effort, Thinking};
 use crate::protocol::neutral::{Format, Named, Request, WebSearch};
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::{Protocol, Warnings, take};
-use crate::wire::json::{JsonKind, Object, Raw};
+use crate::wire::json::{JsonKind, LongEnds, Object, Raw};
 use std::borrow::Cow;
 
 /// Fields that only hint, or whose effect no other protocol has by definition: dropped without a word.
@@ -40,6 +40,7 @@ const VENDOR: [&str; 12] = [
 /// # Errors
 /// A broken request, or a field that no other protocol can honour.
 pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request<'a>, Error> {
+    let _ends = LongEnds::of(body.source());
     let model = take::text(&mut body, "model")?.ok_or_else(|| wrong("model", "is missing"))?;
     let mut request = Request::new(Protocol::Chat, model);
     refusals(&mut body)?;
@@ -55,15 +56,16 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
     messages::read(list, &mut request, warnings)?;
     limits(&mut body, &mut request)?;
     nudges(&mut body, &mut request, warnings)?;
-    reasoning(&mut body, &mut request)?;
-    request.format = format(&mut body)?;
+    reasoning(&mut body, &mut request, warnings)?;
+    request.format = format(&mut body, warnings)?;
     request.stream = take::flag(&mut body, "stream")?.unwrap_or(false);
     if let Some(mut options) = take::object(&mut body, "stream_options")? {
         request.include_usage = take::flag(&mut options, "include_usage")?.unwrap_or(false);
         request.include_obfuscation = take::flag(&mut options, "include_obfuscation")?;
+        take::rest(&options, &[], "stream_options", warnings);
     }
     tools::read(&mut body, &mut request, warnings)?;
-    labels(&mut body, &mut request)?;
+    labels(&mut body, &mut request, warnings)?;
     for name in VENDOR {
         if let Some(value) = take::raw(&mut body, name) {
             request.vendor.push((Cow::Borrowed(name), value));
@@ -143,7 +145,11 @@ fn nudges<'a>(
     Ok(())
 }
 
-fn reasoning<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Result<(), Error> {
+fn reasoning<'a>(
+    body: &mut Object<'a>,
+    request: &mut Request<'a>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
     if let Some(word) = take::text(body, "reasoning_effort")? {
         let effort = Effort::of(&word.decode());
         let known = || {
@@ -157,6 +163,7 @@ fn reasoning<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Result<(),
     if let Some(mut thinking) = take::object(body, "thinking")? {
         let kind = take::text(&mut thinking, "type")?.unwrap_or_default();
         let budget = take::count(&mut thinking, "budget_tokens")?;
+        take::rest(&thinking, &[], "thinking", warnings);
         request.thinking = match kind.decode().as_ref() {
             "enabled" => Some(budget.map_or(Thinking::Adaptive, Thinking::Budget)),
             "adaptive" => Some(Thinking::Adaptive),
@@ -174,12 +181,13 @@ fn reasoning<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Result<(),
     Ok(())
 }
 
-fn format<'a>(body: &mut Object<'a>) -> Result<Format<'a>, Error> {
+fn format<'a>(body: &mut Object<'a>, warnings: &mut Warnings) -> Result<Format<'a>, Error> {
     const FIELD: &str = "response_format";
     let Some(mut format) = take::object(body, FIELD)? else {
         return Ok(Format::Text);
     };
     let kind = take::text(&mut format, "type")?.unwrap_or_default();
+    take::rest(&format, &["json_schema"], FIELD, warnings);
     match kind.decode().as_ref() {
         "text" => Ok(Format::Text),
         "json_object" => Ok(Format::JsonObject),
@@ -187,18 +195,24 @@ fn format<'a>(body: &mut Object<'a>) -> Result<Format<'a>, Error> {
             let mut inner = take::object(&mut format, "json_schema")?
                 .ok_or_else(|| wrong("response_format.json_schema", "is missing"))?;
             let schema = take::raw_object(&mut inner, "schema")?;
-            Ok(Format::Schema {
+            let schema = Format::Schema {
                 name: take::text(&mut inner, "name")?,
                 description: take::text(&mut inner, "description")?,
                 schema: Cow::Borrowed(schema.map_or("{}", Raw::text)),
                 strict: take::flag(&mut inner, "strict")?,
-            })
+            };
+            take::rest(&inner, &[], "response_format.json_schema", warnings);
+            Ok(schema)
         }
         _ => Err(refuse(FIELD, "this type is not known")),
     }
 }
 
-fn labels<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Result<(), Error> {
+fn labels<'a>(
+    body: &mut Object<'a>,
+    request: &mut Request<'a>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
     request.metadata = take::raw_object(body, "metadata")?;
     request.store = take::flag(body, "store")?;
     request.user = take::text(body, "user")?;
@@ -216,6 +230,7 @@ fn labels<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Result<(), Er
             location: location.and_then(|location| location.get("approximate")),
             ..WebSearch::default()
         });
+        take::rest(&options, &[], "web_search_options", warnings);
     }
     Ok(())
 }

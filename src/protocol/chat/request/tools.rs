@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::protocol::caps::{Caps, Vendor};
 use crate::protocol::neutral::{Choice, Request, Tool, ToolKind, ToolName};
+use crate::protocol::place::Place;
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::{Elements, Members};
 use crate::protocol::text::Text;
@@ -18,13 +19,14 @@ pub(super) fn read<'a>(
 ) -> Result<(), Error> {
     if let Some(list) = take::array(body, "tools")? {
         for (at, raw) in list.enumerate() {
-            let tool = tool(raw, &format!("tools[{at}]"), warnings)?;
+            let tool = tool(raw, &Place::Field("tools").element(at), warnings)?;
             request.tools.push(tool);
         }
     }
     if let Some(list) = take::array(body, "functions")? {
         for (at, raw) in list.enumerate() {
-            let place = format!("functions[{at}]");
+            let list = Place::Field("functions");
+            let place = list.element(at);
             let function = function(take::as_object(raw, &place)?, &place, warnings)?;
             request.tools.push(function);
         }
@@ -40,7 +42,7 @@ pub(super) fn read<'a>(
     Ok(())
 }
 
-fn tool<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Tool<'a>, Error> {
+fn tool<'a>(raw: Raw<'a>, place: &Place<'_>, warnings: &mut Warnings) -> Result<Tool<'a>, Error> {
     let mut tool = take::as_object(raw, place)?;
     let cache = take::breakpoint(&mut tool);
     let function = take::object(&mut tool, "function")?;
@@ -48,7 +50,7 @@ fn tool<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Tool<'
     let kind = match (take::text(&mut tool, "type")?, &function) {
         (Some(kind), _) => kind,
         (None, Some(_)) => Text::constant("function"), // Mistral's own clients leave it out
-        (None, None) => return Err(wrong(format!("{place}.type"), "is missing")),
+        (None, None) => return Err(wrong(place.member("type"), "is missing")),
     };
     take::rest(&tool, &[], "tools[]", warnings);
     match kind.decode().as_ref() {
@@ -74,13 +76,15 @@ fn tool<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Tool<'
                 )),
                 None => None,
             };
-            Ok(Tool {
+            let tool = Tool {
                 name: take::needed_text(&mut inner, "name", place)?,
                 namespace: None,
                 description: take::text(&mut inner, "description")?,
                 kind: ToolKind::Custom { grammar },
                 cache,
-            })
+            };
+            take::rest(&inner, &[], "tools[].custom", warnings);
+            Ok(tool)
         }
         other => Err(refuse(
             place,
@@ -91,7 +95,7 @@ fn tool<'a>(raw: Raw<'a>, place: &str, warnings: &mut Warnings) -> Result<Tool<'
 
 fn function<'a>(
     mut function: Object<'a>,
-    place: &str,
+    place: &Place<'_>,
     warnings: &mut Warnings,
 ) -> Result<Tool<'a>, Error> {
     let parameters = take::raw_object(&mut function, "parameters")?;

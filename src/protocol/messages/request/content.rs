@@ -13,7 +13,8 @@ use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::take;
 use crate::protocol::text::Text;
 use crate::protocol::{Warnings, carrier};
-use crate::wire::json::{JsonKind, Object, Raw};
+use crate::wire::json::{Elements, JsonKind, Object, Raw};
+use std::cell::LazyCell;
 
 /// What a text block of an answer has beside its text.
 const TEXT_ECHOES: [&str; 1] = ["citations"];
@@ -55,10 +56,11 @@ pub(super) fn messages<'a>(
     raw: Raw<'a>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    let mut messages = Vec::new();
-    for (at, raw) in take::as_array(raw, "messages")?.enumerate() {
+    let list = take::as_array(raw, "messages")?;
+    let last_user = LazyCell::new(|| last_user(list.clone()));
+    for (at, raw) in list.clone().enumerate() {
         let place = Place::message(at);
-        let mut message = take::as_object(raw, &place.to_string())?;
+        let mut message = take::as_object(raw, place)?;
         let word = required(&mut message, "role", |key| place.of(key))?;
         let role = match word.decode().as_ref() {
             "user" => Role::User,
@@ -68,17 +70,13 @@ pub(super) fn messages<'a>(
                 return Err(wrong(place.of("role"), "takes user, assistant or system"));
             }
         };
-        messages.push((role, message));
-    }
-    let last_user = messages.iter().rposition(|(role, _)| *role == Role::User);
-    for (at, (role, mut message)) in messages.into_iter().enumerate() {
-        let place = Place::message(at);
         let content = take::raw(&mut message, "content");
         take::rest(&message, &MESSAGE_MEMBERS, "messages[]", warnings);
         match (role, content) {
             (Role::System, content) => {
                 if let Some(config) = take::raw(&mut message, "output_config") {
-                    let mut config = take::as_object(config, &place.of("output_config"))?;
+                    let mut config =
+                        take::as_object(config, format_args!("{place}.output_config"))?;
                     if let Some(word) = optional(&mut config, "effort", |key| place.of(key))? {
                         effort(request, &word, warnings);
                     }
@@ -93,17 +91,31 @@ pub(super) fn messages<'a>(
             }
             (_, None) => {}
             (_, Some(content)) if content.kind() == JsonKind::String => {
-                let text = take::as_text(content, &place.of("content"))?;
+                let text = take::as_text(content, format_args!("{place}.content"))?;
                 request.push(role, Part::text(text));
             }
             (_, Some(content)) => {
-                for (index, raw) in take::as_array(content, &place.of("content"))?.enumerate() {
+                for (index, raw) in
+                    take::as_array(content, format_args!("{place}.content"))?.enumerate()
+                {
                     block(request, role, raw, place.at(index), warnings)?;
                 }
             }
         }
     }
     Ok(())
+}
+
+/// Where the last message of the user's stands.
+fn last_user(messages: Elements<'_>) -> Option<usize> {
+    let is_users = |message: Raw<'_>| {
+        let role = message.as_object().ok()?.get("role")?.as_str()?;
+        Some(role == "user")
+    };
+    let users = messages
+        .enumerate()
+        .filter(|(_, raw)| is_users(*raw) == Some(true));
+    users.map(|(at, _)| at).last()
 }
 
 /// A `system` message: text, and tools that come and go. All tools are offered all the time, so that those are only told.
@@ -114,12 +126,15 @@ fn late_system<'a>(
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
     if content.kind() == JsonKind::String {
-        request.push_system(take::as_text(content, &place.of("content"))?, None);
+        request.push_system(
+            take::as_text(content, format_args!("{place}.content"))?,
+            None,
+        );
         return Ok(());
     }
-    for (index, raw) in take::as_array(content, &place.of("content"))?.enumerate() {
+    for (index, raw) in take::as_array(content, format_args!("{place}.content"))?.enumerate() {
         let place = place.at(index);
-        let mut block = take::as_object(raw, &place.to_string())?;
+        let mut block = take::as_object(raw, place)?;
         let cache = cache_mark(&mut block);
         let kind = required(&mut block, "type", |key| place.of(key))?;
         let told = match kind.decode().as_ref() {
@@ -144,7 +159,7 @@ fn tool_change<'a>(
     let Some(tool) = take::raw(block, "tool") else {
         return Err(wrong(place.of("tool"), "is required"));
     };
-    let mut tool = take::as_object(tool, &place.of("tool"))?;
+    let mut tool = take::as_object(tool, format_args!("{place}.tool"))?;
     let name = match take::raw(&mut tool, "definition") {
         Some(definition) => {
             let place = place.of("tool");
@@ -176,7 +191,7 @@ fn block<'a>(
     place: Place,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    let mut block = take::as_object(raw, &place.to_string())?;
+    let mut block = take::as_object(raw, place)?;
     let kind = required(&mut block, "type", |key| place.of(key))?;
     let kind = kind.decode();
     let user = role == Role::User;
@@ -242,14 +257,16 @@ fn block<'a>(
         )),
         "image" if !user => Err(wrong(place.to_string(), "image belongs to the user")),
         other => {
-            for part in visible(other, block, place, warnings)? {
-                if !user && matches!(part, Part::File(_)) {
-                    return Err(refuse(
-                        place.to_string(),
-                        "the upstream takes documents from users only",
-                    ));
-                }
+            let mut is_file = false;
+            visible(other, block, place, warnings, &mut |part| {
+                is_file |= matches!(part, Part::File(_));
                 request.push(role, part);
+            })?;
+            if !user && is_file {
+                return Err(refuse(
+                    place.to_string(),
+                    "the upstream takes documents from users only",
+                ));
             }
             Ok(())
         }
@@ -262,13 +279,14 @@ fn visible<'a>(
     mut block: Object<'a>,
     place: Place,
     warnings: &mut Warnings,
-) -> Result<Vec<Part<'a>>, Error> {
+    say: &mut dyn FnMut(Part<'a>),
+) -> Result<(), Error> {
     let cache = cache_mark(&mut block);
     match kind {
         "text" => {
             let text = required(&mut block, "text", |key| place.of(key))?;
             take::rest(&block, &TEXT_ECHOES, BLOCKS, warnings);
-            Ok(vec![Part::Text(TextPart { text, cache })])
+            say(Part::Text(TextPart { text, cache }));
         }
         "image" => {
             if let Some(raw) = take::raw(&mut block, "transformations")
@@ -276,19 +294,22 @@ fn visible<'a>(
             {
                 warnings.add("image.transformations", "unsupported");
             }
-            let source = source(&mut block, place.of("source"))?;
+            let source = source(&mut block, place.of("source"), warnings)?;
             take::rest(&block, &[], BLOCKS, warnings);
             let detail = None;
-            Ok(vec![Part::Image(Image {
+            say(Part::Image(Image {
                 source,
                 detail,
                 cache,
-            })])
+            }));
         }
-        "document" => document(block, cache, place, warnings),
-        "search_result" => search_result(block, cache, place, warnings),
-        other => Err(unknown(place, other)),
+        "document" => document(block, cache, place, warnings)?
+            .into_iter()
+            .for_each(say),
+        "search_result" => say(search_result(block, cache, place, warnings)?),
+        other => return Err(unknown(place, other)),
     }
+    Ok(())
 }
 
 fn unknown(place: Place, kind: &str) -> Error {
@@ -299,28 +320,38 @@ fn unknown(place: Place, kind: &str) -> Error {
 }
 
 /// Where the bytes of a picture or a PDF are.
-fn source<'a>(block: &mut Object<'a>, place: String) -> Result<Source<'a>, Error> {
+fn source<'a>(
+    block: &mut Object<'a>,
+    place: String,
+    warnings: &mut Warnings,
+) -> Result<Source<'a>, Error> {
     let at = |key: &str| format!("{place}.{key}");
     let Some(source) = take::raw(block, "source") else {
         return Err(wrong(place, "is required"));
     };
     let mut source = take::as_object(source, &place)?;
     let kind = required(&mut source, "type", at)?;
-    match kind.decode().as_ref() {
-        "base64" => Ok(Source::Data {
+    let read = match kind.decode().as_ref() {
+        "base64" => Source::Data {
             media_type: required(&mut source, "media_type", at)?,
             data: required(&mut source, "data", at)?,
-        }),
-        "url" => Ok(Source::Url(required(&mut source, "url", at)?)),
-        "file" => Err(refuse(
-            place,
-            "file ids belong to an account with Anthropic; send the file itself",
-        )),
-        other => Err(refuse(
-            place,
-            format!("the source type {other:?} cannot be converted"),
-        )),
-    }
+        },
+        "url" => Source::Url(required(&mut source, "url", at)?),
+        "file" => {
+            return Err(refuse(
+                place,
+                "file ids belong to an account with Anthropic; send the file itself",
+            ));
+        }
+        other => {
+            return Err(refuse(
+                place,
+                format!("the source type {other:?} cannot be converted"),
+            ));
+        }
+    };
+    take::rest(&source, &[], "messages[].content[].source", warnings);
+    Ok(read)
 }
 
 fn document<'a>(
@@ -356,7 +387,7 @@ fn document<'a>(
                         let kind = required(&mut block, "type", |_| place.clone())?;
                         if kind.is("image") {
                             pictures.push(Part::Image(Image {
-                                source: self::source(&mut block, place.clone())?,
+                                source: self::source(&mut block, place.clone(), warnings)?,
                                 detail: None,
                                 cache: None,
                             }));
@@ -370,7 +401,7 @@ fn document<'a>(
         }
         _ => {
             parts.push(Part::File(File {
-                source: source(&mut block, place.of("source"))?,
+                source: source(&mut block, place.of("source"), warnings)?,
                 name: title,
                 cache,
             }));
@@ -389,7 +420,7 @@ fn search_result<'a>(
     cache: Option<Cache>,
     place: Place,
     warnings: &mut Warnings,
-) -> Result<Vec<Part<'a>>, Error> {
+) -> Result<Part<'a>, Error> {
     refuse_citations(&mut block, place)?;
     let at = |key: &str| place.of(key);
     let title = optional(&mut block, "title", at)?;
@@ -400,14 +431,14 @@ fn search_result<'a>(
         texts.push(line);
     }
     if let Some(content) = take::raw(&mut block, "content") {
-        for raw in take::as_array(content, &at("content"))? {
-            let mut block = take::as_object(raw, &at("content"))?;
+        for raw in take::as_array(content, format_args!("{place}.content"))? {
+            let mut block = take::as_object(raw, format_args!("{place}.content"))?;
             texts.push(required(&mut block, "text", |_| at("content"))?);
         }
     }
     take::rest(&block, &[], BLOCKS, warnings);
     let text = document_text(title.as_ref(), &Text::join(&texts, "\n"));
-    Ok(vec![Part::Text(TextPart { text, cache })])
+    Ok(Part::Text(TextPart { text, cache }))
 }
 
 /// Who asks for citations gets them or an error: they are part of the answer's shape.
@@ -415,7 +446,7 @@ fn refuse_citations(block: &mut Object<'_>, place: Place) -> Result<(), Error> {
     let Some(citations) = take::raw(block, "citations") else {
         return Ok(());
     };
-    let mut citations = take::as_object(citations, &place.of("citations"))?;
+    let mut citations = take::as_object(citations, format_args!("{place}.citations"))?;
     if flag(&mut citations, "enabled", |_| place.of("citations"))? == Some(true) {
         return Err(refuse(
             place.of("citations"),
@@ -459,7 +490,7 @@ fn refuse_caller(block: &mut Object<'_>, place: Place) -> Result<(), Error> {
     let Some(caller) = take::raw(block, "caller") else {
         return Ok(());
     };
-    let caller = take::as_object(caller, &place.of("caller"))?;
+    let caller = take::as_object(caller, format_args!("{place}.caller"))?;
     if caller.get("type").and_then(Raw::as_str).as_deref() != Some("direct") {
         return Err(refuse(
             place.of("caller"),
@@ -480,18 +511,23 @@ fn result<'a>(
     match take::raw(&mut block, "content") {
         None => {}
         Some(raw) if raw.kind() == JsonKind::String => {
-            parts.push(Part::text(take::as_text(raw, &at("content"))?));
+            parts.push(Part::text(take::as_text(
+                raw,
+                format_args!("{place}.content"),
+            )?));
         }
         Some(raw) => {
-            for (index, raw) in take::as_array(raw, &at("content"))?.enumerate() {
+            for (index, raw) in take::as_array(raw, format_args!("{place}.content"))?.enumerate() {
                 let place = place.at(index);
-                let mut inner = take::as_object(raw, &place.to_string())?;
+                let mut inner = take::as_object(raw, place)?;
                 let kind = required(&mut inner, "type", |key| place.of(key))?;
                 if kind.is("tool_reference") {
                     let name = required(&mut inner, "tool_name", |key| place.of(key))?;
                     parts.push(Part::text(tool_told("loaded", &name)));
                 } else {
-                    parts.append(&mut visible(&kind.decode(), inner, place, warnings)?);
+                    visible(&kind.decode(), inner, place, warnings, &mut |part| {
+                        parts.push(part);
+                    })?;
                 }
             }
         }

@@ -8,7 +8,7 @@ use crate::protocol::neutral::{Format, Named, Request};
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::take;
 use crate::protocol::{Protocol, Warnings};
-use crate::wire::json::{JsonKind, Object, Raw};
+use crate::wire::json::{JsonKind, LongEnds, Object, Raw};
 
 /// Hints, or labels of the client's own account with Anthropic: without them the answer is the same.
 const DROPPED: [&str; 9] = [
@@ -28,6 +28,7 @@ const DROPPED: [&str; 9] = [
 /// # Errors
 /// It breaks the protocol, or asks for what no other protocol has.
 pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request<'a>, Error> {
+    let _ends = LongEnds::of(body.source());
     let model = required(&mut body, "model", top)?;
     let mut request = Request::new(Protocol::Messages, model);
     refuse_state(&mut body)?;
@@ -51,17 +52,18 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
     };
     content::messages(&mut request, messages, warnings)?;
     if let Some(choice) = take::raw(&mut body, "tool_choice") {
-        tools::read_choice(&mut request, choice, &hosted)?;
+        tools::read_choice(&mut request, choice, &hosted, warnings)?;
     }
     sampling(&mut request, &mut body)?;
     request.stream = flag(&mut body, "stream", top)?.unwrap_or(false);
     if let Some(thinking) = take::raw(&mut body, "thinking") {
-        self::thinking(&mut request, thinking)?;
+        self::thinking(&mut request, thinking, warnings)?;
     }
     output(&mut request, &mut body, warnings)?;
     if let Some(metadata) = take::raw(&mut body, "metadata") {
         let mut metadata = take::as_object(metadata, "metadata")?;
         request.user_id = optional(&mut metadata, "user_id", |key| format!("metadata.{key}"))?;
+        take::rest(&metadata, &[], "metadata", warnings);
     }
     request.tier = optional(&mut body, "service_tier", top)?;
     if let Some(speed) = take::raw(&mut body, "speed")
@@ -139,7 +141,11 @@ fn sampling<'a>(request: &mut Request<'a>, body: &mut Object<'a>) -> Result<(), 
     Ok(())
 }
 
-fn thinking<'a>(request: &mut Request<'a>, raw: Raw<'a>) -> Result<(), Error> {
+fn thinking<'a>(
+    request: &mut Request<'a>,
+    raw: Raw<'a>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
     let mut thinking = take::as_object(raw, "thinking")?;
     let at = |key: &str| format!("thinking.{key}");
     let kind = required(&mut thinking, "type", at)?;
@@ -164,6 +170,9 @@ fn thinking<'a>(request: &mut Request<'a>, raw: Raw<'a>) -> Result<(), Error> {
         Thinking::Off => None,
         _ => Some(!display.is_some_and(|display| display.is("omitted"))),
     };
+    // A budget beside a mode that has none, and how strictly Claude looks at its own thoughts.
+    let known = ["budget_tokens", "block_binding"];
+    take::rest(&thinking, &known, "thinking", warnings);
     Ok(())
 }
 

@@ -159,6 +159,7 @@ pub(super) fn read_choice<'a>(
     request: &mut Request<'a>,
     raw: Raw<'a>,
     hosted: &[Hosted<'a>],
+    warnings: &mut Warnings,
 ) -> Result<(), Error> {
     let mut choice = take::as_object(raw, "tool_choice")?;
     let at = |key: &str| format!("tool_choice.{key}");
@@ -183,6 +184,7 @@ pub(super) fn read_choice<'a>(
     if flag(&mut choice, "disable_parallel_tool_use", at)? == Some(true) {
         request.parallel = Some(false);
     }
+    take::rest(&choice, &[], "tool_choice", warnings);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::protocol::neutral::Cache;
+use crate::protocol::place::Place;
 use crate::protocol::refusal::wrong;
 use crate::protocol::take;
 use crate::protocol::text::Text;
@@ -13,20 +14,24 @@ pub fn get<'a>(object: &Object<'a>, key: &str) -> Option<Raw<'a>> {
 }
 
 /// A string that must be there.
-pub fn required<'a>(object: &Object<'a>, key: &str, path: &str) -> Result<Text<'a>, Error> {
-    optional(object, key, path)?.ok_or_else(|| wrong(format!("{path}.{key}"), "is missing"))
+pub fn required<'a>(object: &Object<'a>, key: &str, path: &Place<'_>) -> Result<Text<'a>, Error> {
+    optional(object, key, path)?.ok_or_else(|| wrong(path.member(key), "is missing"))
 }
 
 /// A string that may be there.
-pub fn optional<'a>(object: &Object<'a>, key: &str, path: &str) -> Result<Option<Text<'a>>, Error> {
+pub fn optional<'a>(
+    object: &Object<'a>,
+    key: &str,
+    path: &Place<'_>,
+) -> Result<Option<Text<'a>>, Error> {
     get(object, key)
-        .map(|raw| take::as_text(raw, &format!("{path}.{key}")))
+        .map(|raw| take::as_text(raw, path.member(key)))
         .transpose()
 }
 
 /// A flag that may be there.
-pub fn flag(object: &Object<'_>, key: &str, path: &str) -> Result<Option<bool>, Error> {
-    let wrong = || wrong(format!("{path}.{key}"), "must be true or false");
+pub fn flag(object: &Object<'_>, key: &str, path: &Place<'_>) -> Result<Option<bool>, Error> {
+    let wrong = || wrong(path.member(key), "must be true or false");
     get(object, key)
         .map(|raw| raw.as_bool().ok_or_else(wrong))
         .transpose()

@@ -9,6 +9,7 @@ use crate::protocol::neutral::{
     Arguments, Builtin, Call, CallKind, File, Image, Owner, Part, Reasoning, Request, Role, Source,
     TextPart, ToolResult,
 };
+use crate::protocol::place::Place;
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::Members;
 use crate::protocol::responses::{compact, state};
@@ -72,7 +73,8 @@ pub fn input<'a>(
         return Err(wrong("input", "must be a string or an array of items"));
     }
     for (at, raw) in take::as_array(raw, "input")?.enumerate() {
-        let path = format!("input[{at}]");
+        let list = Place::Field("input");
+        let path = list.element(at);
         let item = take::as_object(raw, &path)?;
         if self::item(raw, &item, &path, request, warnings)? {
             take::rest(&item, &ITEM_MEMBERS, "input[]", warnings);
@@ -85,7 +87,7 @@ pub fn input<'a>(
 fn item<'a>(
     raw: Raw<'a>,
     item: &Object<'a>,
-    path: &str,
+    path: &Place<'_>,
     request: &mut Request<'a>,
     warnings: &mut Warnings,
 ) -> Result<bool, Error> {
@@ -121,7 +123,7 @@ fn item<'a>(
             if let Some(output) = get(item, "output") {
                 content(
                     output,
-                    &format!("{path}.output"),
+                    &path.member("output"),
                     Speaker::Other,
                     &mut parts,
                     warnings,
@@ -180,7 +182,7 @@ fn item<'a>(
         }
         Some("tool_search_output") => {
             let loaded = match get(item, "tools") {
-                Some(raw) => tools::more(raw, &format!("{path}.tools"), request, warnings)?,
+                Some(raw) => tools::more(raw, &path.member("tools"), request, warnings)?,
                 None => String::new(),
             };
             if is_clients(item) {
@@ -191,15 +193,15 @@ fn item<'a>(
             Ok(())
         }
         Some("additional_tools") => match get(item, "tools") {
-            Some(raw) => tools::more(raw, &format!("{path}.tools"), request, warnings).map(|_| ()),
+            Some(raw) => tools::more(raw, &path.member("tools"), request, warnings).map(|_| ()),
             None => Ok(()),
         },
         Some("configuration_update") => {
             if let Some(raw) = get(item, "reasoning") {
-                settings::reasoning(raw, &format!("{path}.reasoning"), request, warnings)?;
+                settings::reasoning(raw, &path.member("reasoning"), request, warnings)?;
             }
             if let Some(raw) = get(item, "text") {
-                settings::shape(raw, &format!("{path}.text"), request, warnings)?;
+                settings::shape(raw, &path.member("text"), request, warnings)?;
             }
             return Ok(false);
         }
@@ -237,13 +239,13 @@ fn item<'a>(
     read.map(|()| true)
 }
 
-fn reference(item: &Object<'_>, path: &str) -> Result<(), Error> {
+fn reference(item: &Object<'_>, path: &Place<'_>) -> Result<(), Error> {
     let id = required(item, "id", path)?;
-    Err(state::not_found(path, &id.decode()))
+    Err(state::not_found(&path.to_string(), &id.decode()))
 }
 
-fn inner<'a>(item: &Object<'a>, key: &str, path: &str) -> Result<Object<'a>, Error> {
-    let field = format!("{path}.{key}");
+fn inner<'a>(item: &Object<'a>, key: &str, path: &Place<'_>) -> Result<Object<'a>, Error> {
+    let field = path.member(key);
     match get(item, key) {
         Some(raw) => take::as_object(raw, &field),
         None => Err(wrong(field, "is required")),
@@ -256,7 +258,7 @@ fn is_clients(item: &Object<'_>) -> bool {
 
 fn message<'a>(
     item: &Object<'a>,
-    path: &str,
+    path: &Place<'_>,
     request: &mut Request<'a>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
@@ -268,12 +270,12 @@ fn message<'a>(
         "system" | "developer" => Speaker::Other,
         other => {
             return Err(wrong(
-                format!("{path}.role"),
+                path.member("role"),
                 format!("unknown role {other:?}"),
             ));
         }
     };
-    let field = format!("{path}.content");
+    let field = path.member("content");
     if let Some(raw) = get(item, "content") {
         content(raw, &field, speaker, &mut parts, warnings)?;
     }
@@ -305,7 +307,7 @@ enum Speaker {
 /// Content of a message or of a tool's answer: a string or parts.
 fn content<'a>(
     raw: Raw<'a>,
-    path: &str,
+    path: &Place<'_>,
     speaker: Speaker,
     parts: &mut Vec<Part<'a>>,
     warnings: &mut Warnings,
@@ -318,7 +320,7 @@ fn content<'a>(
         return Err(wrong(path, "must be a string or an array of parts"));
     }
     for (at, raw) in take::as_array(raw, path)?.enumerate() {
-        let path = format!("{path}[{at}]");
+        let path = path.element(at);
         let part = take::as_object(raw, &path)?;
         let kind = required(&part, "type", &path)?;
         take::rest(&part, &PART_MEMBERS, "input[].content[]", warnings);
@@ -332,6 +334,8 @@ fn content<'a>(
             ("input_file", Speaker::Other) => Part::File(file(&part, &path)?),
             ("input_audio", Speaker::Other) => {
                 let audio = inner(&part, "input_audio", &path)?;
+                let place = "input[].content[].input_audio";
+                take::rest(&audio, &["data", "format"], place, warnings);
                 Part::Audio {
                     data: required(&audio, "data", &path)?,
                     format: required(&audio, "format", &path)?,
@@ -346,14 +350,14 @@ fn content<'a>(
     Ok(())
 }
 
-fn image<'a>(part: &Object<'a>, path: &str) -> Result<Image<'a>, Error> {
+fn image<'a>(part: &Object<'a>, path: &Place<'_>) -> Result<Image<'a>, Error> {
     if get(part, "file_id").is_some() {
         return Err(foreign_file(path));
     }
     let url = required(part, "image_url", path)?;
     let Some(source) = Source::of_url(url) else {
         return Err(wrong(
-            format!("{path}.image_url"),
+            path.member("image_url"),
             "a data: URL must be base64",
         ));
     };
@@ -364,7 +368,7 @@ fn image<'a>(part: &Object<'a>, path: &str) -> Result<Image<'a>, Error> {
     })
 }
 
-fn file<'a>(part: &Object<'a>, path: &str) -> Result<File<'a>, Error> {
+fn file<'a>(part: &Object<'a>, path: &Place<'_>) -> Result<File<'a>, Error> {
     if get(part, "file_id").is_some() {
         return Err(foreign_file(path));
     }
@@ -374,7 +378,7 @@ fn file<'a>(part: &Object<'a>, path: &str) -> Result<File<'a>, Error> {
         None => {
             let data = required(part, "file_data", path)?;
             Source::of_file(data, name.as_ref())
-                .ok_or_else(|| wrong(format!("{path}.file_data"), "a data: URL must be base64"))?
+                .ok_or_else(|| wrong(path.member("file_data"), "a data: URL must be base64"))?
         }
     };
     Ok(File {
@@ -384,14 +388,14 @@ fn file<'a>(part: &Object<'a>, path: &str) -> Result<File<'a>, Error> {
     })
 }
 
-fn foreign_file(path: &str) -> Error {
+fn foreign_file(path: &Place<'_>) -> Error {
     refuse(
-        format!("{path}.file_id"),
+        path.member("file_id"),
         "an uploaded file cannot reach this model's upstream, send its data",
     )
 }
 
-fn reasoning<'a>(item: &Object<'a>, path: &str, request: &mut Request<'a>) {
+fn reasoning<'a>(item: &Object<'a>, path: &Place<'_>, request: &mut Request<'a>) {
     let texts = |key: &str| {
         let parts = get(item, key).and_then(|raw| raw.elements().ok());
         let texts = parts.into_iter().flatten().filter_map(|part| {
@@ -427,7 +431,7 @@ fn reasoning<'a>(item: &Object<'a>, path: &str, request: &mut Request<'a>) {
 
 fn call<'a>(
     item: &Object<'a>,
-    path: &str,
+    path: &Place<'_>,
     kind: CallKind,
     name: Option<Text<'a>>,
     arguments: Text<'a>,
@@ -452,7 +456,7 @@ fn call<'a>(
 
 fn builtin<'a>(
     item: &Object<'a>,
-    path: &str,
+    path: &Place<'_>,
     kind: Builtin,
     arguments: String,
     request: &mut Request<'a>,
@@ -517,7 +521,7 @@ fn renamed(object: &Object<'_>, names: &[(&str, &str)]) -> String {
 }
 
 /// What a shell said, as text: per command its output, its errors, how it ended (protocols.md 5.7).
-fn shell_output<'a>(item: &Object<'a>, path: &str) -> Result<Text<'a>, Error> {
+fn shell_output<'a>(item: &Object<'a>, path: &Place<'_>) -> Result<Text<'a>, Error> {
     let Some(raw) = get(item, "output") else {
         return Ok(Text::EMPTY);
     };
@@ -525,8 +529,9 @@ fn shell_output<'a>(item: &Object<'a>, path: &str) -> Result<Text<'a>, Error> {
         return Ok(said);
     }
     let mut lines = Vec::new();
-    for (at, raw) in take::as_array(raw, &format!("{path}.output"))?.enumerate() {
-        let path = format!("{path}.output[{at}]");
+    let list = path.member("output");
+    for (at, raw) in take::as_array(raw, list)?.enumerate() {
+        let path = list.element(at);
         let entry = take::as_object(raw, &path)?;
         if let Some(out) = optional(&entry, "stdout", &path)?.filter(|out| !out.is_empty()) {
             lines.push(out);

@@ -6,11 +6,12 @@ use super::settings::{reasoning, shape};
 use super::{items, tools};
 use crate::error::Error;
 use crate::protocol::neutral::{Named, Request};
+use crate::protocol::place::Place;
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::{Members, one_line};
 use crate::protocol::responses::state;
 use crate::protocol::{Protocol, Warnings, take};
-use crate::wire::json::{Object, Raw};
+use crate::wire::json::{LongEnds, Object, Raw};
 
 /// `include` values that ask for data of tools which are refused or dropped anyway.
 const INCLUDES: [&str; 7] = [
@@ -38,6 +39,7 @@ const HINTS: [&str; 6] = [
 /// # Errors
 /// It breaks the protocol, or asks for what no conversion can honour.
 pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request<'a>, Error> {
+    let _ends = LongEnds::of(body.source());
     let echo = echo(&body);
     let model = take::text(&mut body, "model")?.ok_or_else(|| wrong("model", "is missing"))?;
     let mut request = Request::new(Protocol::Responses, model);
@@ -47,16 +49,16 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
         request.push_system(text, None);
     }
     if let Some(list) = take::array(&mut body, "tools")? {
-        tools::read(list, "tools", &mut request, warnings)?;
+        tools::read(list, &Place::Field("tools"), &mut request, warnings)?;
     }
-    scalars(&mut body, &mut request)?;
+    scalars(&mut body, &mut request, warnings)?;
     labels(&mut body, &mut request)?;
     includes(&mut body, &mut request, warnings)?;
     if let Some(raw) = take::raw(&mut body, "reasoning") {
-        reasoning(raw, "reasoning", &mut request, warnings)?;
+        reasoning(raw, &Place::Field("reasoning"), &mut request, warnings)?;
     }
     if let Some(raw) = take::raw(&mut body, "text") {
-        shape(raw, "text", &mut request, warnings)?;
+        shape(raw, &Place::Field("text"), &mut request, warnings)?;
     }
     let Some(input) = take::raw(&mut body, "input") else {
         if body.get("messages").is_some() {
@@ -102,7 +104,11 @@ fn refused(body: &mut Object<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn scalars<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Result<(), Error> {
+fn scalars<'a>(
+    body: &mut Object<'a>,
+    request: &mut Request<'a>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
     request.limit = take::count(body, "max_output_tokens")?.map(|value| Named {
         field: "max_output_tokens",
         value,
@@ -115,6 +121,8 @@ fn scalars<'a>(body: &mut Object<'a>, request: &mut Request<'a>) -> Result<(), E
     request.stream = take::flag(body, "stream")?.unwrap_or(false);
     if let Some(mut options) = take::object(body, "stream_options")? {
         request.include_obfuscation = take::flag(&mut options, "include_obfuscation")?;
+        // `include_usage` is Chat's; here the usage comes always.
+        take::rest(&options, &["include_usage"], "stream_options", warnings);
     }
     Ok(())
 }

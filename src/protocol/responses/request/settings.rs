@@ -4,6 +4,7 @@ use super::fields::{flag, get, optional, required};
 use crate::error::Error;
 use crate::protocol::effort::Effort;
 use crate::protocol::neutral::{Format, Request};
+use crate::protocol::place::Place;
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::{Warnings, take};
 use crate::wire::json::Raw;
@@ -12,13 +13,13 @@ use std::borrow::Cow;
 /// `reasoning`, of the request or of a `configuration_update` item.
 pub(super) fn reasoning(
     raw: Raw<'_>,
-    path: &str,
+    path: &Place<'_>,
     request: &mut Request<'_>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
     let mut reasoning = take::as_object(raw, path)?;
     if let Some(word) = take::text(&mut reasoning, "effort")? {
-        let field = format!("{path}.effort");
+        let field = path.member("effort");
         let Some(effort) = Effort::of(&word.decode()) else {
             let known = Effort::ALL.map(Effort::word).join(", ");
             let reason = format!("{:?} is no effort; known: {known}", word.decode());
@@ -32,7 +33,7 @@ pub(super) fn reasoning(
     }
     if take::text(&mut reasoning, "mode")?.is_some_and(|mode| mode.is("pro")) {
         return Err(refuse(
-            format!("{path}.mode"),
+            path.member("mode"),
             "the mode \"pro\" is not known to this model's upstream",
         ));
     }
@@ -46,7 +47,7 @@ pub(super) fn reasoning(
 /// `text`, of the request or of a `configuration_update` item.
 pub(super) fn shape<'a>(
     raw: Raw<'a>,
-    path: &str,
+    path: &Place<'_>,
     request: &mut Request<'a>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
@@ -55,7 +56,7 @@ pub(super) fn shape<'a>(
         request.verbosity = Some(verbosity);
     }
     if let Some(raw) = take::raw(&mut shape, "format") {
-        request.format = format(raw, &format!("{path}.format"))?;
+        request.format = format(raw, &path.member("format"), warnings)?;
     }
     for (key, _) in shape.rest() {
         warnings.add(format!("{path}.{key}"), "unknown");
@@ -63,17 +64,23 @@ pub(super) fn shape<'a>(
     Ok(())
 }
 
-fn format<'a>(raw: Raw<'a>, path: &str) -> Result<Format<'a>, Error> {
+fn format<'a>(
+    raw: Raw<'a>,
+    path: &Place<'_>,
+    warnings: &mut Warnings,
+) -> Result<Format<'a>, Error> {
     let format = take::as_object(raw, path)?;
+    let known = ["type", "schema", "name", "description", "strict"];
+    take::rest(&format, &known, "text.format", warnings);
     let kind = required(&format, "type", path)?;
     match kind.decode().as_ref() {
         "text" => Ok(Format::Text),
         "json_object" => Ok(Format::JsonObject),
         "json_schema" => {
             let Some(schema) = get(&format, "schema") else {
-                return Err(wrong(format!("{path}.schema"), "is required"));
+                return Err(wrong(path.member("schema"), "is required"));
             };
-            take::as_object(schema, &format!("{path}.schema"))?;
+            take::as_object(schema, &path.member("schema"))?;
             Ok(Format::Schema {
                 name: optional(&format, "name", path)?,
                 description: optional(&format, "description", path)?,

@@ -5,6 +5,7 @@ use super::fields::{flag, get, optional, required, says};
 use crate::error::Error;
 use crate::protocol::ids::flat_name;
 use crate::protocol::neutral::{Builtin, Choice, Request, Tool, ToolKind, ToolName, WebSearch};
+use crate::protocol::place::Place;
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::text::Text;
 use crate::protocol::{Warnings, take};
@@ -42,7 +43,7 @@ const MEMBERS: [&str; 10] = [
 /// Reads the `tools` of a request.
 pub fn read<'a>(
     tools: Elements<'a>,
-    path: &str,
+    path: &Place<'_>,
     request: &mut Request<'a>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
@@ -59,7 +60,7 @@ const TOLD_NAME_MAX: usize = 64;
 /// may call them: the model reads this list.
 pub fn more<'a>(
     raw: Raw<'a>,
-    path: &str,
+    path: &Place<'_>,
     request: &mut Request<'a>,
     warnings: &mut Warnings,
 ) -> Result<String, Error> {
@@ -89,13 +90,13 @@ pub fn more<'a>(
 
 fn list<'a>(
     tools: Elements<'a>,
-    path: &str,
+    path: &Place<'_>,
     namespace: Option<&Text<'a>>,
     found: &mut Vec<Tool<'a>>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
     for (at, raw) in tools.enumerate() {
-        let path = format!("{path}[{at}]");
+        let path = path.element(at);
         let tool = take::as_object(raw, &path)?;
         let kind = required(&tool, "type", &path)?;
         if kind.is("namespace") {
@@ -105,7 +106,7 @@ fn list<'a>(
             let name = required(&tool, "name", &path)?;
             if let Some(inner) = get(&tool, "tools") {
                 let about = optional(&tool, "description", &path)?;
-                let path = format!("{path}.tools");
+                let path = path.member("tools");
                 let inner = take::as_array(inner, &path)?;
                 let first = found.len();
                 list(inner, &path, Some(&name), found, warnings)?;
@@ -143,7 +144,7 @@ fn one<'a>(
     raw: Raw<'a>,
     tool: &Object<'a>,
     kind: Text<'a>,
-    path: &str,
+    path: &Place<'_>,
     namespace: Option<&Text<'a>>,
 ) -> Result<Tool<'a>, Error> {
     let word = kind.decode().into_owned();
@@ -161,7 +162,7 @@ fn one<'a>(
             let strict = flag(tool, "strict", path)?;
             let parameters = get(tool, "parameters");
             if let Some(raw) = parameters {
-                take::as_object(raw, &format!("{path}.parameters"))?;
+                take::as_object(raw, &path.member("parameters"))?;
             }
             let parameters = parameters.map(|raw| Cow::Borrowed(raw.text()));
             of(
@@ -200,15 +201,15 @@ fn one<'a>(
 }
 
 /// What a client's tool may not ask for.
-fn callable(tool: &Object<'_>, path: &str) -> Result<(), Error> {
+fn callable(tool: &Object<'_>, path: &Place<'_>) -> Result<(), Error> {
     if get(tool, "async").and_then(Raw::as_bool) == Some(true) {
         return Err(refuse(
-            format!("{path}.async"),
+            path.member("async"),
             "asynchronous tools are not supported",
         ));
     }
     if let Some(callers) = get(tool, "allowed_callers") {
-        let field = format!("{path}.allowed_callers");
+        let field = path.member("allowed_callers");
         let mut callers = take::as_array(callers, &field)?;
         if !callers.any(|caller| Text::of(caller).is_some_and(|caller| caller.is("direct"))) {
             return Err(refuse(field, "only direct calls are supported"));
@@ -225,11 +226,11 @@ fn is_local(tool: &Object<'_>) -> bool {
     kind.is_none_or(|kind| kind.is("local"))
 }
 
-fn grammar<'a>(tool: &Object<'a>, path: &str) -> Result<Option<(Text<'a>, Text<'a>)>, Error> {
+fn grammar<'a>(tool: &Object<'a>, path: &Place<'_>) -> Result<Option<(Text<'a>, Text<'a>)>, Error> {
     let Some(raw) = get(tool, "format") else {
         return Ok(None);
     };
-    let path = format!("{path}.format");
+    let path = path.member("format");
     let format = take::as_object(raw, &path)?;
     let kind = required(&format, "type", &path)?;
     if kind.is("text") {
@@ -243,10 +244,10 @@ fn grammar<'a>(tool: &Object<'a>, path: &str) -> Result<Option<(Text<'a>, Text<'
     Ok(Some((syntax, required(&format, "definition", &path)?)))
 }
 
-fn web_search<'a>(tool: &Object<'a>, path: &str) -> Result<WebSearch<'a>, Error> {
+fn web_search<'a>(tool: &Object<'a>, path: &Place<'_>) -> Result<WebSearch<'a>, Error> {
     let filters = match get(tool, "filters") {
         Some(raw) => get(
-            &take::as_object(raw, &format!("{path}.filters"))?,
+            &take::as_object(raw, &path.member("filters"))?,
             "allowed_domains",
         ),
         None => None,
@@ -263,7 +264,7 @@ fn web_search<'a>(tool: &Object<'a>, path: &str) -> Result<WebSearch<'a>, Error>
 
 /// Reads `tool_choice`.
 pub fn choice<'a>(raw: Raw<'a>, request: &Request<'a>) -> Result<Choice<'a>, Error> {
-    const PATH: &str = "tool_choice";
+    const PATH: Place<'_> = Place::Field("tool_choice");
     if let Some(word) = Text::of(raw) {
         return match word.decode().as_ref() {
             "auto" => Ok(Choice::Auto),
@@ -273,18 +274,19 @@ pub fn choice<'a>(raw: Raw<'a>, request: &Request<'a>) -> Result<Choice<'a>, Err
         };
     }
     let choice = take::as_object(raw, PATH)?;
-    let kind = required(&choice, "type", PATH)?;
+    let kind = required(&choice, "type", &PATH)?;
     if !kind.is("allowed_tools") {
-        return Ok(match named(&choice, kind.clone(), PATH)? {
+        return Ok(match named(&choice, kind.clone(), &PATH)? {
             Some(name) => Choice::Named(name),
             None => Choice::Hosted(kind),
         });
     }
-    let mode = optional(&choice, "mode", PATH)?;
+    let mode = optional(&choice, "mode", &PATH)?;
     let mut tools = Vec::new();
     if let Some(raw) = get(&choice, "tools") {
-        for (at, raw) in take::as_array(raw, "tool_choice.tools")?.enumerate() {
-            let path = format!("tool_choice.tools[{at}]");
+        let list = PATH.member("tools");
+        for (at, raw) in take::as_array(raw, list)?.enumerate() {
+            let path = list.element(at);
             let tool = take::as_object(raw, &path)?;
             let kind = required(&tool, "type", &path)?;
             if kind.is("namespace") {
@@ -317,7 +319,11 @@ pub fn choice<'a>(raw: Raw<'a>, request: &Request<'a>) -> Result<Choice<'a>, Err
 }
 
 /// The client's tool that is meant; None: a hosted one.
-fn named<'a>(tool: &Object<'a>, kind: Text<'a>, path: &str) -> Result<Option<ToolName<'a>>, Error> {
+fn named<'a>(
+    tool: &Object<'a>,
+    kind: Text<'a>,
+    path: &Place<'_>,
+) -> Result<Option<ToolName<'a>>, Error> {
     let word = kind.decode();
     let custom = word == "custom";
     if word == "function" || custom {
