@@ -34,9 +34,10 @@ mod web;
 
 use crate::error::{Error, Kind};
 use crate::log;
+use crate::net::Running;
 use crate::net::buffer::Budget;
 use crate::net::exchange::Exchange;
-use crate::net::server::{Handler, Patience};
+use crate::net::server::{self, Handler, Patience, Shared};
 use crate::protocol::{self, Protocol, error_body};
 use crate::sidecar::{READY_WAIT, Ready, Sidecar};
 use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
@@ -53,6 +54,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+use tokio::net::TcpListener;
 use tokio::sync::watch as channel;
 use trace::Trace;
 
@@ -130,6 +132,15 @@ impl App {
             memory: Memory::default(),
             id_count: AtomicU64::new(0),
         }
+    }
+
+    /// Serves on that socket until told to stop.
+    pub fn serve(
+        self: Arc<App>,
+        listener: TcpListener,
+        shared: Arc<Shared>,
+    ) -> Running<'static, ()> {
+        server::serve(listener, self, shared)
     }
 
     /// The sidecar's handle.

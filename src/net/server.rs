@@ -2,7 +2,7 @@
 //! [`Handler`]'s; that a connection never carries two meanings is decided here.
 
 use super::exchange::{Exchange, Idle};
-use super::{First, race};
+use super::{First, Running, race};
 use crate::error::{Blame, Error, Fault, Kind};
 use crate::log;
 use crate::wire::body::{Decoder, Framing};
@@ -65,7 +65,16 @@ thread_local! {
 }
 
 /// Accepts and serves until told to stop. Several threads may run it on clones of one listening socket.
-pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, shared: Arc<Shared>) {
+/// Boxed: a crate that runs this future itself gets a copy of all that a request runs through.
+pub fn serve<H: Handler>(
+    listener: TcpListener,
+    handler: Arc<H>,
+    shared: Arc<Shared>,
+) -> Running<'static, ()> {
+    Box::pin(accept_all(listener, handler, shared))
+}
+
+async fn accept_all<H: Handler>(listener: TcpListener, handler: Arc<H>, shared: Arc<Shared>) {
     let mut stop = shared.stop.clone();
     let mut starved = false;
     loop {
