@@ -8,7 +8,7 @@ use llm_wrapper::gateway::owner::Owner;
 use llm_wrapper::gateway::snapshot::Snapshot;
 use llm_wrapper::gateway::{App, health, neighbour, watch as files};
 use llm_wrapper::net::buffer::{self, Budget};
-use llm_wrapper::net::server::{self, Shared};
+use llm_wrapper::net::server::Shared;
 use llm_wrapper::net::{First, pool, race, tls};
 use llm_wrapper::sidecar::Sidecar;
 use llm_wrapper::{clock, log, sys};
@@ -199,11 +199,7 @@ fn run(config: &Path, addr: SocketAddr, demo: bool) -> Result<(), String> {
                 stop: ended.clone(),
                 alive,
             };
-            tokio::spawn(server::serve(
-                listener,
-                Arc::new(DemoUpstream::new()),
-                Arc::new(of_its_own),
-            ));
+            tokio::spawn(DemoUpstream::new().serve(listener, of_its_own));
         }
         log::info!(
             "listening",
@@ -223,7 +219,7 @@ fn run(config: &Path, addr: SocketAddr, demo: bool) -> Result<(), String> {
         tokio::spawn(sweep());
         // Runs free: it ends with the process.
         tokio::spawn(say_when_full(open, wanted.min(possible)));
-        let serving = tokio::spawn(server::serve(listener, app, shared));
+        let serving = tokio::spawn(app.serve(listener, shared));
         wait_for_signal(&reload)
             .await
             .map_err(|error| format!("no signals: {error}"))?;
@@ -286,7 +282,7 @@ fn worker(
         match TcpListener::from_std(listener) {
             Ok(listener) => {
                 tokio::spawn(sweep());
-                server::serve(listener, app, shared).await;
+                app.serve(listener, shared).await;
             }
             Err(error) => log::error!("a worker thread cannot listen", error = error),
         }

@@ -15,6 +15,7 @@ use super::route::Route;
 use super::trace::Trace;
 use crate::clock;
 use crate::error::{Blame, Error, Kind};
+use crate::net::Running;
 use crate::net::alarm::Alarm;
 use crate::net::buffer::Buffer;
 use crate::net::client::Answer;
@@ -232,33 +233,22 @@ impl Forward<'_> {
     ) -> Result<Option<(Answer, bool)>, Refusal> {
         let sending = &mut conversion.sending;
         let sent = self.send_converted(exchange, trace, sending, sending.body.data());
-        let sent = sent.await;
-        if !sending.pauses {
-            sending.body.release();
-        }
-        let mut answer = match sent {
-            Ok(answer) => answer,
+        let told: Running<'_, _> = match sent.await {
+            Ok(mut answer) => {
+                if !sending.pauses {
+                    sending.body.release();
+                }
+                match judged(trace, &mut answer) {
+                    Some(events) => return Ok(Some((answer, events))),
+                    None => Box::pin(self.told_of_failure(exchange, trace, conversion, answer)),
+                }
+            }
             Err(Refusal::Error(error)) if exchange.is_begun() => {
-                let told = self.fail(exchange, trace, &conversion.answering, *error);
-                return Box::pin(told).await.map(|()| None);
+                Box::pin(self.fail(exchange, trace, &conversion.answering, *error))
             }
             Err(refusal) => return Err(refusal),
         };
-        trace.upstream_id(&answer.head.headers);
-        let mut fields = Buffer::new();
-        fields.append_with(|out| _ = write_answer_fields(out, &answer.head, ""));
-        trace.answered(answer.head.status, fields.data());
-        fields.release();
-        let coding = answer.head.headers.text("content-encoding");
-        let coded = coding.is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
-        if answer.head.status >= 400 || coded {
-            let told = self.told_of_failure(exchange, trace, conversion, answer);
-            return Box::pin(told).await.map(|()| None);
-        }
-        let content_type = answer.head.headers.get("content-type");
-        let events = content_type.is_some_and(is_event_stream);
-        drop(std::mem::take(&mut answer.head));
-        Ok(Some((answer, events)))
+        told.await.map(|()| None)
     }
 
     /// Tells the client of an answer that is none.
@@ -338,11 +328,11 @@ impl Forward<'_> {
         fields.append_with(|out| write_request_fields(out, self.head, |_| false));
         trace.asks(&target, fields.data(), parts);
         fields.release();
-        let (head, _) = head_of(&outbound);
+        let (mut head, _) = head_of(&outbound);
         if !sending.streams {
             // Nothing is told to this client meanwhile: the connection's own alarm is enough.
             let (gone, alarm) = exchange.waiting();
-            let answered = pin!(send(self.app, &outbound, head, parts, alarm));
+            let answered = pin!(send(self.app, &outbound, &mut head, parts, alarm));
             let gone = pin!(gone);
             return match race(answered, gone).await {
                 First::A(answer) => Ok(answer?),
@@ -350,13 +340,13 @@ impl Forward<'_> {
             };
         }
         let mut alarm = Alarm::new(upstream.timeouts.connect);
-        let mut answered = pin!(send(self.app, &outbound, head, parts, &mut alarm));
+        let mut answered = pin!(send(self.app, &outbound, &mut head, parts, &mut alarm));
         loop {
-            let answer = {
+            {
                 let (gone, alarm) = exchange.waiting();
                 let mut gone = pin!(gone);
                 alarm.set(KEEP_ALIVE);
-                poll_fn(|cx| {
+                let waited = poll_fn(|cx| {
                     if let Poll::Ready(answer) = answered.as_mut().poll(cx) {
                         return Poll::Ready(answer.map(Some).map_err(Refusal::from));
                     }
@@ -364,11 +354,10 @@ impl Forward<'_> {
                         return Poll::Ready(Err(Refusal::ClientLeft));
                     }
                     alarm.poll(cx).map(|()| Ok(None))
-                })
-                .await?
-            };
-            if let Some(answer) = answer {
-                return Ok(answer);
+                });
+                if let Some(answer) = waited.await? {
+                    return Ok(answer);
+                }
             }
             self.begin_stream(exchange, trace);
             let told = exchange.write(b": keepalive\n\n").await;
@@ -391,4 +380,23 @@ impl Forward<'_> {
         trace.warnings.add("input_tokens", "estimated");
         self.answer_json(exchange, trace, &estimate).await
     }
+}
+
+/// Makes the head of an upstream's answer known and lets go of it. Whether the answer is a stream of events; None: there is
+/// nothing to convert, and the head stays to tell why.
+fn judged(trace: &mut Trace, answer: &mut Answer) -> Option<bool> {
+    trace.upstream_id(&answer.head.headers);
+    let mut fields = Buffer::new();
+    fields.append_with(|out| _ = write_answer_fields(out, &answer.head, ""));
+    trace.answered(answer.head.status, fields.data());
+    fields.release();
+    let coding = answer.head.headers.text("content-encoding");
+    let coded = coding.is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
+    if answer.head.status >= 400 || coded {
+        return None;
+    }
+    let content_type = answer.head.headers.get("content-type");
+    let events = content_type.is_some_and(is_event_stream);
+    drop(std::mem::take(&mut answer.head));
+    Some(events)
 }

@@ -18,7 +18,7 @@ use crate::error::{Blame, Error, Kind};
 use crate::net::alarm::Alarm;
 use crate::net::buffer::{Buffer, Share};
 use crate::net::client::{self, Answer, Call};
-use crate::net::exchange::{Broken, Exchange, RequestBody};
+use crate::net::exchange::{Broken, Exchange};
 use crate::net::{First, race};
 use crate::protocol::Protocol;
 use crate::protocol::responses::state;
@@ -64,8 +64,6 @@ enum Asked {
     Verbatim(Answer),
     /// A conversion that has not been sent yet.
     Convert(Box<Conversion>),
-    /// It was answered here.
-    Done,
 }
 
 impl Forward<'_> {
@@ -80,27 +78,31 @@ impl Forward<'_> {
             );
             return Err(Error::client(Kind::UnsupportedMediaType, message).into());
         }
-        let asked = {
-            let body = exchange
-                .read_body(self.snapshot.limits.body_bytes_max, &self.app.budget)
-                .await?;
-            trace.was_asked(body.data());
-            self.ask(exchange, trace, &body).await?
+        // Scopes, and an answer that is lent: every connection has room for what lives through the longest of these waits.
+        let conversion = {
+            let Some(asked) = self.ask(exchange, trace).await? else {
+                return Ok(());
+            };
+            match asked {
+                Asked::Verbatim(mut answer) => {
+                    return self.relay(exchange, trace, &mut answer).await;
+                }
+                Asked::Convert(conversion) => conversion,
+            }
         };
-        match asked {
-            Asked::Verbatim(answer) => self.relay(exchange, trace, answer).await,
-            Asked::Convert(conversion) => self.converted(exchange, trace, conversion).await,
-            Asked::Done => Ok(()),
-        }
+        self.converted(exchange, trace, conversion).await
     }
 
-    /// Routes the request, and sends it where nothing has to be converted.
+    /// Reads the request, routes it, and sends it where nothing has to be converted. None: it was answered here.
     async fn ask(
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
-        body: &RequestBody,
-    ) -> Result<Asked, Refusal> {
+    ) -> Result<Option<Asked>, Refusal> {
+        let body = exchange
+            .read_body(self.snapshot.limits.body_bytes_max, &self.app.budget)
+            .await?;
+        trace.was_asked(body.data());
         let content_type = self.head.headers.get("content-type");
         if let Some(content_type) = content_type.filter(|value| is_form(value)) {
             let bytes = body.data();
@@ -121,7 +123,7 @@ impl Forward<'_> {
             return self
                 .send_verbatim(exchange, trace, route, &parts, content_type)
                 .await
-                .map(Asked::Verbatim);
+                .map(|answer| Some(Asked::Verbatim(answer)));
         }
         let object = Object::parse(body.data()).map_err(|fault| fault.blame(Blame::Client))?;
         let model = object
@@ -150,7 +152,7 @@ impl Forward<'_> {
                 return self
                     .send_verbatim(exchange, trace, route, &spliced.parts, b"application/json")
                     .await
-                    .map(Asked::Verbatim);
+                    .map(|answer| Some(Asked::Verbatim(answer)));
             }
             Way::Convert(to) => to,
             Way::None => return Err(route.lacks(self.path).into()),
@@ -159,12 +161,12 @@ impl Forward<'_> {
         if self.companion && !compacts {
             self.answer_companion(exchange, trace, route, body.data())
                 .await?;
-            return Ok(Asked::Done);
+            return Ok(None);
         }
         trace.converts(to);
         if self.protocol != Protocol::Responses {
             let conversion = self.convert(trace, route, to, object)?;
-            return Ok(Asked::Convert(Box::new(conversion)));
+            return Ok(Some(Asked::Convert(Box::new(conversion))));
         }
         let said = state::asked(&object)?;
         let recall = self.recall(&object, &said, route)?;
@@ -174,11 +176,11 @@ impl Forward<'_> {
         };
         if compacts || said.wants_summary() {
             Box::pin(self.summarise(exchange, trace, route, to, object)).await?;
-            return Ok(Asked::Done);
+            return Ok(None);
         }
         let conversion = self.convert(trace, route, to, object)?;
         let conversion = conversion.recalled(recall.previous.as_deref(), recall.keeping);
-        Ok(Asked::Convert(Box::new(conversion)))
+        Ok(Some(Asked::Convert(Box::new(conversion))))
     }
 
     fn resolve(&self, model: &str, trace: &mut Trace) -> Result<&Arc<Route>, Error> {
@@ -223,11 +225,11 @@ impl Forward<'_> {
             voice: Voice::Client(self.head),
             sidecar: None,
         };
-        let (head, fields) = head_of(&outbound);
+        let (mut head, fields) = head_of(&outbound);
         trace.asks(&target, &head.data()[fields], body);
         let (gone, alarm) = exchange.waiting();
         // Pinned here: an argument of a future is kept twice, before and after it is pinned.
-        let sending = pin!(send(self.app, &outbound, head, body, alarm));
+        let sending = pin!(send(self.app, &outbound, &mut head, body, alarm));
         let gone = pin!(gone);
         match race(sending, gone).await {
             First::A(answer) => Ok(answer?),
@@ -240,7 +242,7 @@ impl Forward<'_> {
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
-        mut answer: Answer,
+        answer: &mut Answer,
     ) -> Result<(), Refusal> {
         let status = answer.head.status;
         if status >= 400 {
@@ -275,9 +277,9 @@ impl Forward<'_> {
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
-        mut answer: Answer,
+        answer: &mut Answer,
     ) -> Result<(), Refusal> {
-        let body = self.collect(exchange, &mut answer, ERROR_BYTES_MAX).await?;
+        let body = self.collect(exchange, answer, ERROR_BYTES_MAX).await?;
         let body = match trace.upstream() {
             Some(upstream) => self.app.mask_secrets(upstream, body.data()),
             None => body.data().into(),
@@ -300,7 +302,7 @@ impl Forward<'_> {
         &self,
         exchange: &mut Exchange,
         trace: &mut Trace,
-        mut answer: Answer,
+        answer: &mut Answer,
     ) -> Result<(), Refusal> {
         let status = answer.head.status;
         let mut fields = Vec::new();
@@ -315,7 +317,7 @@ impl Forward<'_> {
         if plain && is_json(content_type) && framing != Framing::None {
             let whole;
             (begun, whole) = self
-                .collect_some(exchange, &mut answer, mode::BODY_BYTES_MAX)
+                .collect_some(exchange, answer, mode::BODY_BYTES_MAX)
                 .await?;
             trace.hears(begun.data());
             if whole {
@@ -524,7 +526,7 @@ pub(super) fn head_of(outbound: &Outbound<'_>) -> (Buffer, Range<usize>) {
 pub(super) async fn send(
     app: &App,
     outbound: &Outbound<'_>,
-    head: Buffer,
+    head: &mut Buffer,
     body: &[&[u8]],
     alarm: &mut Alarm,
 ) -> Result<Answer, Error> {
@@ -534,14 +536,16 @@ pub(super) async fn send(
         Some(_) => Some(Box::pin(app.sidecar_ready()).await?),
         None => None,
     };
-    let outbound = &Outbound {
-        sidecar: sidecar.as_ref(),
-        ..*outbound
-    };
-    let mut head = match outbound.sidecar {
-        Some(_) => head_of(outbound).0, // now that its key is known
-        None => head,
-    };
+    let mut origin = outbound.origin();
+    if let Some(ready) = &sidecar {
+        origin = &ready.origin;
+        let sidecar = Some(ready);
+        *head = head_of(&Outbound {
+            sidecar,
+            ..*outbound
+        })
+        .0; // now that its key is known
+    }
     let (whole, listed);
     let parts: &[&[u8]] = if outbound.length <= COPIED_BYTES_MAX {
         for part in body {
@@ -557,16 +561,22 @@ pub(super) async fn send(
         &listed
     };
     let call = Call {
-        origin: outbound.origin(),
+        origin,
         method: Method::Post,
         parts,
         timeouts: upstream.timeouts,
         retry: upstream.retry,
     };
-    let answer = match client::send(&call, alarm).await {
-        Ok(answer) => answer,
-        Err(error) => return Err(Box::pin(app.explain(sidecar.as_ref(), error)).await),
+    let explained = match client::send(&call, alarm).await {
+        Ok(answer) => return arrived(outbound, answer),
+        Err(error) => Box::pin(app.explain(sidecar.as_ref(), error)),
     };
+    Err(explained.await)
+}
+
+/// An answer whose head came, if it is one to go on with.
+fn arrived(outbound: &Outbound<'_>, answer: Answer) -> Result<Answer, Error> {
+    let upstream = outbound.upstream;
     match answer.head.status {
         // 304 is no redirect, and 300, 305 and 306 name no one place to go.
         301..=303 | 307 | 308 => Err(redirect(upstream, &answer)),

@@ -35,9 +35,10 @@ pub mod watch;
 mod web;
 
 use crate::error::{Error, Kind};
+use crate::net::Running;
 use crate::net::buffer::Budget;
 use crate::net::exchange::Exchange;
-use crate::net::server::{Handler, Patience};
+use crate::net::server::{self, Handler, Patience, Shared};
 use crate::protocol::{self, Protocol, error_body};
 use crate::sidecar::{READY_WAIT, Ready, Sidecar};
 use crate::wire::head::{Method, RequestHead, write_field, write_number_field};
@@ -54,6 +55,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+use tokio::net::TcpListener;
 use tokio::sync::watch as channel;
 use trace::Trace;
 use trouble::Troubles;
@@ -136,6 +138,15 @@ impl App {
         }
     }
 
+    /// Serves on that socket until told to stop.
+    pub fn serve(
+        self: Arc<App>,
+        listener: TcpListener,
+        shared: Arc<Shared>,
+    ) -> Running<'static, ()> {
+        server::serve(listener, self, shared)
+    }
+
     /// The sidecar's handle.
     pub(crate) fn sidecar(&self) -> Result<&Sidecar, Error> {
         let none = "the demo has no accounts: start the gateway with a configuration";
@@ -163,7 +174,8 @@ impl App {
         }
     }
 
-    async fn answer(
+    /// What is for the management API, or goes through it to an endpoint.
+    async fn manage(
         &self,
         snapshot: &Arc<Snapshot>,
         head: &RequestHead,
@@ -171,24 +183,67 @@ impl App {
         id: &str,
         trace: &mut Trace,
     ) -> Result<(), Refusal> {
-        let mut path = head.path();
-        let managed = admin::owns(path);
-        if managed {
-            // Boxed: what every connection would have to have room for is rarely asked.
-            match Box::pin(self.admin.enter(self, snapshot, head, exchange, id)).await? {
-                Entered::Answered => return Ok(()),
-                Entered::Try => path = admin::tried(path).unwrap_or(path),
+        let entered = self.admin.enter(self, snapshot, head, exchange, id);
+        match entered.await? {
+            Entered::Answered => Ok(()),
+            Entered::Try => {
+                let path = admin::tried(head.path()).unwrap_or(head.path());
+                let answered = self.answer(snapshot, head, exchange, id, trace, (path, true));
+                answered.await
             }
         }
+    }
+
+    /// Answers what is asked on that path; true: the management API has let it in.
+    async fn answer(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        head: &RequestHead,
+        exchange: &mut Exchange,
+        id: &str,
+        trace: &mut Trace,
+        (path, managed): (&str, bool),
+    ) -> Result<(), Refusal> {
         let Some(endpoint) = Endpoint::of(path) else {
             return Err(unknown_path(head).into());
         };
         if head.method == Method::Options {
             return self.options(snapshot, head, exchange, id, endpoint).await;
         }
-        if is_websocket(head) && endpoint == Endpoint::Main(Protocol::Responses) {
+        let client_key = self.admitted(snapshot, head, path, &endpoint, managed)?;
+        let (protocol, path, companion) = match endpoint {
+            Endpoint::Main(protocol) => (protocol, protocol.path(), false),
+            Endpoint::Companion(protocol, path) => (protocol, path, true),
+            own => {
+                let told = self.answer_here(snapshot, head, exchange, id, own, client_key);
+                return told.await;
+            }
+        };
+        let forward = Forward {
+            app: self,
+            snapshot,
+            head,
+            protocol,
+            path,
+            client_key,
+            request_id: id,
+            companion,
+        };
+        forward.run(exchange, trace).await
+    }
+
+    /// Whether the endpoint may be asked, in this way and by this client; gives the key that was shown.
+    fn admitted<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        head: &RequestHead,
+        path: &str,
+        endpoint: &Endpoint<'_>,
+        managed: bool,
+    ) -> Result<Option<&'s ClientKey>, Error> {
+        if is_websocket(head) && *endpoint == Endpoint::Main(Protocol::Responses) {
             let message = "the Responses API is served over HTTP here, not over a WebSocket: POST the same body";
-            return Err(Error::client(Kind::UpgradeRequired, message).into());
+            return Err(Error::client(Kind::UpgradeRequired, message));
         }
         let (allowed, method) = (endpoint.methods(), head.method_name());
         let mut allows = allowed.as_bytes().split(|&b| b == b',');
@@ -198,18 +253,30 @@ impl App {
                 head.method_name(),
                 endpoint.methods()
             );
-            return Err(Error::client(Kind::MethodNotAllowed, message).into());
+            return Err(Error::client(Kind::MethodNotAllowed, message));
         }
-        let mut client_key = None;
-        if endpoint.is_guarded() && !managed {
-            if Visitor::of(head, !snapshot.client_keys.is_empty()) == Visitor::Foreign
-                && head.method != Method::Get
-            {
-                let message = "a web page of another origin may not use this gateway unless client_api_keys are set";
-                return Err(Error::client(Kind::Forbidden, message).into());
-            }
-            client_key = self.client_key(snapshot, head)?;
+        if !endpoint.is_guarded() || managed {
+            return Ok(None);
         }
+        if Visitor::of(head, !snapshot.client_keys.is_empty()) == Visitor::Foreign
+            && head.method != Method::Get
+        {
+            let message = "a web page of another origin may not use this gateway unless client_api_keys are set";
+            return Err(Error::client(Kind::Forbidden, message));
+        }
+        self.client_key(snapshot, head)
+    }
+
+    /// What no upstream is asked for.
+    async fn answer_here(
+        &self,
+        snapshot: &Snapshot,
+        head: &RequestHead,
+        exchange: &mut Exchange,
+        id: &str,
+        endpoint: Endpoint<'_>,
+        client_key: Option<&ClientKey>,
+    ) -> Result<(), Refusal> {
         match endpoint {
             Endpoint::Root => web::answer(head, exchange, id)
                 .await
@@ -250,32 +317,7 @@ impl App {
                 let body = self.stored_response(owner, limits, head.method, rest)?;
                 self.json(snapshot, head, exchange, id, &body).await
             }
-            Endpoint::Main(protocol) => {
-                let forward = Forward {
-                    app: self,
-                    snapshot,
-                    head,
-                    protocol,
-                    path: protocol.path(),
-                    client_key,
-                    request_id: id,
-                    companion: false,
-                };
-                forward.run(exchange, trace).await
-            }
-            Endpoint::Companion(protocol, path) => {
-                let forward = Forward {
-                    app: self,
-                    snapshot,
-                    head,
-                    protocol,
-                    path,
-                    client_key,
-                    request_id: id,
-                    companion: true,
-                };
-                forward.run(exchange, trace).await
-            }
+            Endpoint::Main(_) | Endpoint::Companion(..) => Err(unknown_path(head).into()), // never: they are forwarded
         }
     }
 
@@ -451,9 +493,15 @@ impl Handler for App {
             self.id_count.fetch_add(1, Ordering::Relaxed),
         );
         let mut trace = Trace::default();
-        let answered = self
-            .answer(&snapshot, head, exchange, id.text(), &mut trace)
-            .await;
+        let path = head.path();
+        let answered = if admin::owns(path) {
+            // Boxed: what every connection would have to have room for is rarely asked.
+            Box::pin(self.manage(&snapshot, head, exchange, id.text(), &mut trace)).await
+        } else {
+            let asked = (path, false);
+            self.answer(&snapshot, head, exchange, id.text(), &mut trace, asked)
+                .await
+        };
         let mut failure = None;
         match answered {
             Ok(()) => {}
@@ -514,4 +562,24 @@ fn unknown_path(head: &RequestHead) -> Error {
         head.path()
     );
     Error::client(Kind::NotFound, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::App;
+    use crate::net::server::tests::connection_bytes;
+
+    /// What tokio puts around a task's future, and what it is rounded up to.
+    const TASK: (usize, usize) = (104, 128);
+    /// What musl's allocator puts before it, to align it so.
+    const ALIGNMENT_BYTES: usize = 112;
+    /// What fits in one of musl's size classes. The next is 816 bytes larger, for every stream that is held.
+    const CLASS_BYTES_MAX: usize = 3260;
+
+    #[test]
+    fn a_connections_task_stays_in_its_size_class() {
+        let task = (connection_bytes::<App>() + TASK.0).next_multiple_of(TASK.1);
+        let bytes = task + ALIGNMENT_BYTES;
+        assert!(bytes <= CLASS_BYTES_MAX, "{bytes} bytes");
+    }
 }

@@ -3,7 +3,7 @@
 //! A request sets half a dozen deadlines that almost never pass, so this is what makes them free.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -48,15 +48,17 @@ impl Alarm {
         Poll::Pending
     }
 
-    /// The future's output, or None when the alarm rings first.
-    pub async fn within<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+    /// The future's output, or None when the alarm rings first. The caller pins what has to be: pinned here it would be kept
+    /// twice, before and afterwards.
+    pub fn within<T>(
+        &mut self,
+        mut future: impl Future<Output = T> + Unpin,
+    ) -> impl Future<Output = Option<T>> {
+        poll_fn(move |cx| {
+            if let Poll::Ready(output) = Pin::new(&mut future).poll(cx) {
                 return Poll::Ready(Some(output));
             }
             self.poll(cx).map(|()| None)
         })
-        .await
     }
 }

@@ -20,7 +20,7 @@ use socket::{gone, poll_fill, poll_read, put, put_parts};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -496,7 +496,7 @@ impl Exchange {
         self.alarm.set(LINGER);
         let (stream, alarm) = (&self.stream, &mut self.alarm);
         let _ = alarm
-            .within(async { while matches!(poll_fn(|cx| with_scratch(|scratch| poll_read(stream, cx, scratch))).await, Ok(n) if n > 0) {} })
+            .within(pin!(async { while matches!(poll_fn(|cx| with_scratch(|scratch| poll_read(stream, cx, scratch))).await, Ok(n) if n > 0) {} }))
             .await;
     }
 }

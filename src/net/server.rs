@@ -2,7 +2,7 @@
 //! [`Handler`]'s; that a connection never carries two meanings is decided here.
 
 use super::exchange::{Exchange, Idle};
-use super::{First, race};
+use super::{First, Running, race};
 use crate::error::{Blame, Error, Fault, Kind};
 use crate::log;
 use crate::wire::body::{Decoder, Framing};
@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -64,7 +65,16 @@ thread_local! {
 }
 
 /// Accepts and serves until told to stop. Several threads may run it on clones of one listening socket.
-pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, shared: Arc<Shared>) {
+/// Boxed: a crate that runs this future itself gets a copy of all that a request runs through.
+pub fn serve<H: Handler>(
+    listener: TcpListener,
+    handler: Arc<H>,
+    shared: Arc<Shared>,
+) -> Running<'static, ()> {
+    Box::pin(accept_all(listener, handler, shared))
+}
+
+async fn accept_all<H: Handler>(listener: TcpListener, handler: Arc<H>, shared: Arc<Shared>) {
     let mut stop = shared.stop.clone();
     let mut starved = false;
     loop {
@@ -82,10 +92,7 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, shared: A
                 let (handler, stop, alive) =
                     (handler.clone(), shared.stop.clone(), shared.alive.clone());
                 // Runs free: it ends with its connection, and `alive` tells when the last one has ended.
-                tokio::spawn(async move {
-                    let _held = (permit, alive);
-                    connection(stream, peer, &*handler, stop).await;
-                });
+                tokio::spawn(connection(stream, peer, handler, stop, (permit, alive)));
             }
             Err(error) if is_one_connections_fault(&error) => {}
             Err(error) => {
@@ -127,44 +134,43 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// One connection, from its first byte to its last.
-async fn connection<H: Handler>(
+/// One connection, from its first byte to its last; `held` is dropped with it. Every open connection owns this future, so it
+/// is no `async fn`: that would keep its arguments twice.
+fn connection<H: Handler>(
     stream: TcpStream,
     peer: SocketAddr,
-    handler: &H,
-    stop: watch::Receiver<bool>,
-) {
+    handler: Arc<H>,
+    mut stop: watch::Receiver<bool>,
+    held: impl Send + 'static,
+) -> impl Future<Output = ()> + Send {
     let _ = stream.set_nodelay(true);
     let mut exchange = Exchange::new(stream, peer, handler.patience(), stop.clone());
-    let mut stop = stop;
-    let mut idle_stop = std::pin::pin!(async move { stopped(&mut stop).await });
-    let mut first = true;
-    loop {
-        exchange.patience = handler.patience();
-        let limit = if first {
-            exchange.patience.head
-        } else {
-            exchange.patience.keep_alive
-        };
-        first = false;
-        match exchange.wait_for_request(limit, idle_stop.as_mut()).await {
-            Idle::Bytes => {}
-            Idle::Ended => return,
-        }
-        let mut head = HEADS
-            .with(|heads| heads.borrow_mut().pop())
-            .unwrap_or_default();
-        let answered = one_request(handler, &mut head, &mut exchange).await;
-        HEADS.with(|heads| {
-            let mut heads = heads.borrow_mut();
-            if heads.len() < HEADS_KEPT_MAX && head.is_small() {
-                heads.push(head);
+    let mut limit = exchange.patience.head;
+    async move {
+        let _ = &held;
+        let mut idle_stop = pin!(stopped(&mut stop));
+        loop {
+            match exchange.wait_for_request(limit, idle_stop.as_mut()).await {
+                Idle::Bytes => {}
+                Idle::Ended => return,
             }
-        });
-        match answered {
-            Then::Again => {}
-            Then::Close => return exchange.close().await,
-            Then::Drop => return,
+            let mut head = HEADS
+                .with(|heads| heads.borrow_mut().pop())
+                .unwrap_or_default();
+            let answered = one_request(&*handler, &mut head, &mut exchange).await;
+            HEADS.with(|heads| {
+                let mut heads = heads.borrow_mut();
+                if heads.len() < HEADS_KEPT_MAX && head.is_small() {
+                    heads.push(head);
+                }
+            });
+            match answered {
+                Then::Again => {}
+                Then::Close => return exchange.close().await,
+                Then::Drop => return,
+            }
+            exchange.patience = handler.patience();
+            limit = exchange.patience.keep_alive;
         }
     }
 }
@@ -185,28 +191,37 @@ async fn one_request<H: Handler>(
     head: &mut RequestHead,
     exchange: &mut Exchange,
 ) -> Then {
-    match read_head(head, exchange).await {
-        Ok(true) => {}
+    let refusal = match read_head(head, exchange).await {
+        Ok(true) => {
+            handler.handle(head, exchange).await;
+            if exchange.is_begun() || exchange.is_broken() {
+                return match exchange.end().await {
+                    true => Then::Again,
+                    false => Then::Close,
+                };
+            }
+            let error = Error::gateway(Kind::Internal, "the request was not answered");
+            refuse(handler, Some(head), exchange, error)
+        }
         Ok(false) => return Then::Drop,
         Err((fault, parsed)) => {
-            let error = fault.blame(Blame::Client);
-            let body = handler.refusal(&error, parsed.then_some(&*head));
-            exchange.refuse(&error, &body).await;
-            return Then::Close;
+            let head = parsed.then_some(&*head);
+            refuse(handler, head, exchange, fault.blame(Blame::Client))
         }
-    }
-    handler.handle(head, exchange).await;
-    if !exchange.is_begun() && !exchange.is_broken() {
-        let error = Error::gateway(Kind::Internal, "the request was not answered");
-        let body = handler.refusal(&error, Some(head));
-        exchange.refuse(&error, &body).await;
-        return Then::Close;
-    }
-    if exchange.end().await {
-        Then::Again
-    } else {
-        Then::Close
-    }
+    };
+    Box::pin(refusal).await;
+    Then::Close
+}
+
+/// Tells the client of an error that is not the handler's to tell.
+async fn refuse<H: Handler>(
+    handler: &H,
+    head: Option<&RequestHead>,
+    exchange: &mut Exchange,
+    error: Error,
+) {
+    let body = handler.refusal(&error, head);
+    exchange.refuse(&error, &body).await;
 }
 
 /// Ok(false): the client left, or the process stops, before there was anything to answer. The bool of an error: the head was parsed.
@@ -269,4 +284,4 @@ async fn read_head(head: &mut RequestHead, exchange: &mut Exchange) -> Result<bo
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -14,7 +14,7 @@ use super::route::Route;
 use super::snapshot::Snapshot;
 use super::usage::Usage;
 use crate::protocol::{Protocol, Warnings};
-use crate::wire::head::RequestHead;
+use crate::wire::head::{Method, RequestHead};
 use feed::Event;
 use redact::Secrets;
 use std::borrow::Cow;
@@ -108,19 +108,22 @@ impl Side {
 struct Tape {
     bytes: Vec<u8>,
     total: u64,
-    /// Something was left out; what comes later is, too.
-    cut: bool,
 }
 
 impl Tape {
+    /// Something was left out; what comes later is, too.
+    fn is_cut(&self) -> bool {
+        self.total > self.bytes.len() as u64
+    }
+
     /// Appends as much as may be kept; `charged` is what the record has taken of OPEN_BYTES.
     fn push(&mut self, data: &[u8], most: usize, charged: &mut usize) {
+        let whole = !self.is_cut();
         self.total += data.len() as u64;
-        if self.cut {
+        if !whole {
             return;
         }
         let fits = data.len().min(most.saturating_sub(self.bytes.len()));
-        self.cut = fits < data.len();
         let need = self.bytes.len() + fits;
         if need > self.bytes.capacity() {
             let capacity = need
@@ -130,7 +133,6 @@ impl Tape {
             let more = capacity - self.bytes.capacity();
             if OPEN_BYTES.fetch_add(more, Ordering::Relaxed) + more > ALL_BYTES_MAX {
                 OPEN_BYTES.fetch_sub(more, Ordering::Relaxed);
-                self.cut = true;
                 return;
             }
             *charged += more;
@@ -141,7 +143,7 @@ impl Tape {
 
     fn clear(&mut self) {
         self.bytes.clear();
-        (self.total, self.cut) = (0, false);
+        self.total = 0;
     }
 }
 
@@ -152,7 +154,7 @@ pub struct Record {
     route: Option<Arc<Route>>,
     client_protocol: Protocol,
     upstream_protocol: Protocol,
-    method: &'static str,
+    method: Method,
     peer: IpAddr,
     client_key: Option<Box<str>>,
     received_at: Instant,
@@ -244,7 +246,7 @@ impl Record {
         record.snapshot = Some(begin.snapshot.clone());
         record.client_protocol = begin.protocol;
         record.upstream_protocol = begin.protocol;
-        record.method = begin.head.method.name();
+        record.method = begin.head.method;
         record.peer = begin.peer.to_canonical();
         record.client_key = begin.client_key.map(Box::from);
         record.received_at = begin.received_at;
@@ -261,7 +263,7 @@ impl Record {
             route: None,
             client_protocol: Protocol::Chat,
             upstream_protocol: Protocol::Chat,
-            method: "",
+            method: Method::Other,
             peer: IpAddr::from([0, 0, 0, 0]),
             client_key: None,
             received_at: Instant::now(),

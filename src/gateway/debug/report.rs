@@ -40,7 +40,7 @@ fn write_number(out: &mut Vec<u8>, key: &str, number: Option<u64>) {
 pub(super) fn write_entry(out: &mut Vec<u8>, record: &Record) {
     let target = lossy(&record.texts[TARGET].bytes);
     let path = target.split('?').next().unwrap_or_default();
-    write_member(out, "method", record.method);
+    write_member(out, "method", record.method.name());
     out.push(b',');
     write_member(out, "endpoint", path);
     out.push(b',');
@@ -183,7 +183,7 @@ pub(super) fn record(record: &Record, end: &End) -> Vec<u8> {
     out.extend_from_slice(b",\"cut\":{");
     let cut = Side::ALL
         .into_iter()
-        .filter(|side| record.sides[*side as usize].cut);
+        .filter(|side| record.sides[*side as usize].is_cut());
     for (index, side) in cut.enumerate() {
         if index > 0 {
             out.push(b',');
@@ -211,13 +211,13 @@ fn write_side(out: &mut Vec<u8>, secrets: &Secrets, tape: &Tape) {
     }
     let text = match secrets.redact(&tape.bytes) {
         // A secret, or a character, may be cut at the end.
-        text if tape.cut => {
+        text if tape.is_cut() => {
             let unsettled = secrets.unsettled(&text);
             Cow::Owned(text[..text.len() - unsettled].to_vec())
         }
         text => text,
     };
-    if !tape.cut && validate(&text).is_ok() {
+    if !tape.is_cut() && validate(&text).is_ok() {
         out.extend_from_slice(text.trim_ascii());
     } else {
         write_string(out, &lossy(&text));

@@ -3,14 +3,16 @@
 use super::answer;
 use crate::clock;
 use crate::error::Error;
+use crate::net::Running;
 use crate::net::buffer::Budget;
 use crate::net::exchange::Exchange;
-use crate::net::server::{Handler, Patience};
+use crate::net::server::{self, Handler, Patience, Shared};
 use crate::protocol::{Protocol, error_body};
 use crate::wire::head::{RequestHead, write_field};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::net::TcpListener;
 
 const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -27,6 +29,11 @@ impl DemoUpstream {
             budget: Arc::new(Budget::new(BODY_BYTES_MAX)),
             count: AtomicU64::new(1),
         }
+    }
+
+    /// Serves on that socket until told to stop.
+    pub fn serve(self, listener: TcpListener, shared: Shared) -> Running<'static, ()> {
+        server::serve(listener, Arc::new(self), Arc::new(shared))
     }
 }
 

@@ -44,6 +44,17 @@ impl Handler for Odd {
     }
 }
 
+/// The size of the future that every open connection owns.
+pub(crate) fn connection_bytes<H: Handler>() -> usize {
+    type Held = (Option<tokio::sync::OwnedSemaphorePermit>, mpsc::Sender<()>);
+    fn size<H, F>(
+        _: impl FnOnce(TcpStream, SocketAddr, Arc<H>, watch::Receiver<bool>, Held) -> F,
+    ) -> usize {
+        size_of::<F>()
+    }
+    size(connection::<H>)
+}
+
 /// Serves with room for `connections`, and talks to it.
 fn with_server<F: Future>(
     connections: usize,
