@@ -4,7 +4,9 @@
 use super::fields::{flag, get, optional, required, says};
 use crate::error::Error;
 use crate::protocol::ids::flat_name;
-use crate::protocol::neutral::{Builtin, Choice, Request, Tool, ToolKind, ToolName, WebSearch};
+use crate::protocol::neutral::{
+    Builtin, Choice, Request, TOOLS_MAX, Tool, ToolKind, ToolName, WebSearch,
+};
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::text::Text;
 use crate::protocol::{Warnings, take};
@@ -83,8 +85,16 @@ pub fn more<'a>(
         if !known {
             request.tools.push(tool);
         }
+        too_many(path, request.tools.len())?;
     }
     Ok(names)
+}
+
+fn too_many(path: &str, count: usize) -> Result<(), Error> {
+    if count > TOOLS_MAX {
+        return Err(wrong(path, format!("more than {TOOLS_MAX} tools")));
+    }
+    Ok(())
 }
 
 fn list<'a>(
@@ -95,6 +105,7 @@ fn list<'a>(
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
     for (at, raw) in tools.enumerate() {
+        too_many(path, found.len())?;
         let path = format!("{path}[{at}]");
         let tool = take::as_object(raw, &path)?;
         let kind = required(&tool, "type", &path)?;
@@ -284,6 +295,7 @@ pub fn choice<'a>(raw: Raw<'a>, request: &Request<'a>) -> Result<Choice<'a>, Err
     let mut tools = Vec::new();
     if let Some(raw) = get(&choice, "tools") {
         for (at, raw) in take::as_array(raw, "tool_choice.tools")?.enumerate() {
+            too_many("tool_choice.tools", tools.len())?;
             let path = format!("tool_choice.tools[{at}]");
             let tool = take::as_object(raw, &path)?;
             let kind = required(&tool, "type", &path)?;
