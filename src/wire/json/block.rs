@@ -121,17 +121,23 @@ pub(super) fn blocks<A>(
     mut block: impl FnMut(usize, &Block) -> Option<A>,
 ) -> Option<A> {
     let (whole, tail) = bytes.as_chunks::<BLOCK_BYTES>();
-    for (at, bytes) in whole.iter().enumerate() {
+    let mut last = [b' '; BLOCK_BYTES];
+    let mut at = 0;
+    // One place that calls, so that what is called becomes part of the loop.
+    loop {
+        let bytes = match whole.get(at) {
+            Some(bytes) => bytes,
+            None if at == whole.len() && !tail.is_empty() => {
+                last[..tail.len()].copy_from_slice(tail);
+                &last
+            }
+            None => return None,
+        };
         if let Some(answer) = block(at * BLOCK_BYTES, bytes) {
             return Some(answer);
         }
+        at += 1;
     }
-    if tail.is_empty() {
-        return None;
-    }
-    let mut last = [b' '; BLOCK_BYTES];
-    last[..tail.len()].copy_from_slice(tail);
-    block(whole.len() * BLOCK_BYTES, &last)
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
     let model = take::text(&mut body, "model")?.ok_or_else(|| wrong("model", "is missing"))?;
     let mut request = Request::new(Protocol::Responses, model);
     request.echo = echo;
+    let input = take::raw(&mut body, "input"); // read when all else is known
     refused(&mut body)?;
     if let Some(text) = take::text(&mut body, "instructions")? {
         request.push_system(text, None);
@@ -60,7 +61,7 @@ pub fn read<'a>(mut body: Object<'a>, warnings: &mut Warnings) -> Result<Request
     if let Some(raw) = take::raw(&mut body, "text") {
         shape(raw, &Place::Field("text"), &mut request, warnings)?;
     }
-    let Some(input) = take::raw(&mut body, "input") else {
+    let Some(input) = input else {
         if body.get("messages").is_some() {
             return Err(wrong(
                 "messages",
