@@ -175,7 +175,10 @@ impl App {
         let managed = admin::owns(path);
         if managed {
             // Boxed: what every connection would have to have room for is rarely asked.
-            match Box::pin(self.admin.enter(self, snapshot, head, exchange, id)).await? {
+            let entering = self
+                .admin
+                .enter(self, snapshot, head, exchange, id, &mut trace.told);
+            match Box::pin(entering).await? {
                 Entered::Answered => return Ok(()),
                 Entered::Try => path = admin::tried(path).unwrap_or(path),
             }

@@ -120,6 +120,23 @@ fn debug_says_where_a_request_goes_and_no_body_or_query() {
 }
 
 #[test]
+fn a_refusal_of_the_management_api_has_its_sentence_in_the_line() {
+    let upstream = Upstream::always(json_answer(200, "{}"));
+    let gateway = Gateway::build()
+        .config(config_for(&upstream))
+        .env("ADMIN_KEY", ADMIN_KEY)
+        .start();
+    let change = r#"{"debug_header":"loud"}"#;
+    gateway.admin("PUT", "/api/config", change).expect(400);
+    let line = gateway.wait_for_line("path=/api/config status=400");
+    let reason = "reason=\"debug_header: expected true or false, found text\"";
+    assert!(line.contains(reason), "{line}");
+    gateway.get("/api/config").expect(401);
+    let line = gateway.wait_for_line("path=/api/config status=401");
+    assert!(line.contains(" reason="), "{line}");
+}
+
+#[test]
 fn that_every_connection_is_taken_is_said() {
     let upstream = Upstream::always(json_answer(200, "{}"));
     let gateway = Gateway::to_with(&upstream, "limits: {max_connections: 2}\n");
