@@ -136,6 +136,11 @@ impl App {
         }
     }
 
+    /// So many clients are connected, of so many that may be: told once a second, for the metrics.
+    pub fn count_clients(&self, open: u64, most: u64) {
+        self.metrics.clients(open, most);
+    }
+
     /// The sidecar's handle.
     pub(crate) fn sidecar(&self) -> Result<&Sidecar, Error> {
         let none = "the demo has no accounts: start the gateway with a configuration";
