@@ -218,7 +218,7 @@ fn run(config: &Path, addr: SocketAddr, demo: bool) -> Result<(), String> {
         watch_config(&live, &reload, budget);
         tokio::spawn(sweep());
         // Runs free: it ends with the process.
-        tokio::spawn(say_when_full(open, wanted.min(possible)));
+        tokio::spawn(watch_connections(app.clone(), open, wanted.min(possible)));
         let serving = tokio::spawn(app.serve(listener, shared));
         wait_for_signal(&reload)
             .await
@@ -364,14 +364,16 @@ async fn sweep() {
     }
 }
 
-/// Says when no client can connect any more: to the client that is silence, since it is not accepted. Each open connection
-/// holds a clone of `open`, and the server itself holds one.
-async fn say_when_full(open: mpsc::WeakSender<()>, most: u64) {
+/// Counts the clients' connections, and says when no client can connect any more: to the client that is silence, since it is not
+/// accepted. Each open connection holds a clone of `open`, and the server itself holds one.
+async fn watch_connections(app: Arc<App>, open: mpsc::WeakSender<()>, most: u64) {
     let mut said: Option<Instant> = None;
     let mut full = false;
     loop {
         tokio::time::sleep(SWEEP).await;
-        let free = most.saturating_sub(open.strong_count().saturating_sub(1) as u64);
+        let open = open.strong_count().saturating_sub(1) as u64;
+        app.count_clients(open, most);
+        let free = most.saturating_sub(open);
         if full && free > 0 {
             log::info!("new clients are accepted again", free = free);
             full = false;

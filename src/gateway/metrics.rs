@@ -37,6 +37,8 @@ pub struct Metrics {
     series: Mutex<HashMap<Labels, Arc<Series>>>,
     fields: Mutex<HashMap<(String, &'static str), u64>>,
     gauges: [AtomicU64; 2],
+    /// Clients' connections, and how many there may be.
+    clients: [AtomicU64; 2],
 }
 
 /// What is open now.
@@ -116,6 +118,12 @@ impl Metrics {
     /// How many are open.
     pub fn open(&self, gauge: Gauge) -> u64 {
         self.gauges[gauge as usize].load(Relaxed)
+    }
+
+    /// So many clients are connected, of so many that may be.
+    pub fn clients(&self, open: u64, most: u64) {
+        self.clients[0].store(open, Relaxed);
+        self.clients[1].store(most, Relaxed);
     }
 
     /// All requests that went to an upstream, or should have.
@@ -298,7 +306,20 @@ impl Metrics {
             line(&mut out, "conversion_warnings_total", &labels, count);
         }
         let (reloads, failures) = around.reloads;
-        let plain: [(&str, &str, &str, u64); 5] = [
+        let [open_clients, clients_max] = self.clients.each_ref().map(|count| count.load(Relaxed));
+        let plain: [(&str, &str, &str, u64); 7] = [
+            (
+                "client_connections",
+                "gauge",
+                "Connections of clients.",
+                open_clients,
+            ),
+            (
+                "client_connections_max",
+                "gauge",
+                "How many there may be: limits.max_connections, or what the descriptors allow.",
+                clients_max,
+            ),
             (
                 "open_requests",
                 "gauge",

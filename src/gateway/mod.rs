@@ -147,6 +147,11 @@ impl App {
         server::serve(listener, self, shared)
     }
 
+    /// So many clients are connected, of so many that may be: told once a second, for the metrics.
+    pub fn count_clients(&self, open: u64, most: u64) {
+        self.metrics.clients(open, most);
+    }
+
     /// The sidecar's handle.
     pub(crate) fn sidecar(&self) -> Result<&Sidecar, Error> {
         let none = "the demo has no accounts: start the gateway with a configuration";
@@ -183,7 +188,9 @@ impl App {
         id: &str,
         trace: &mut Trace,
     ) -> Result<(), Refusal> {
-        let entered = self.admin.enter(self, snapshot, head, exchange, id);
+        let entered = self
+            .admin
+            .enter(self, snapshot, head, exchange, id, &mut trace.told);
         match entered.await? {
             Entered::Answered => Ok(()),
             Entered::Try => {

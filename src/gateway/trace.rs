@@ -25,6 +25,8 @@ pub struct Trace {
     record: Option<Arc<Record>>,
     /// Why a stream that had begun ended with an error event.
     pub failure: Option<Box<Error>>,
+    /// What the management API refused it with.
+    pub told: Option<Box<str>>,
     /// The client was gone before its answer ended.
     pub left: bool,
     /// The client asked for its record in the answer.
@@ -116,7 +118,7 @@ impl Trace {
     }
 
     /// Why the client did not get the answer it asked for.
-    pub fn reason<'e>(&self, failure: Option<&'e Error>) -> Option<Cow<'e, str>> {
+    pub fn reason<'e>(&'e self, failure: Option<&'e Error>) -> Option<Cow<'e, str>> {
         if let Some(error) = failure {
             let text = error.message.as_bytes();
             // Some upstreams quote the key they were shown.
@@ -126,6 +128,9 @@ impl Trace {
                 }
                 _ => Some(Cow::Borrowed(&error.message)),
             };
+        }
+        if let Some(told) = &self.told {
+            return Some(Cow::Borrowed(told));
         }
         match self.upstream_status() {
             Some(status @ (404 | 405)) => {

@@ -157,7 +157,9 @@ class Gateway:
         return json.loads(answer)
 
     def start(self):
-        log = open(os.path.join(self.room, "log"), "w+", encoding="utf-8")
+        # Appended to: the gateway shares the place in the file that is read from here. Begun anew: a restart says it again.
+        log = open(os.path.join(self.room, "log"), "a+", encoding="utf-8")
+        log.truncate(0)
         binary = os.environ.get("BINARY") or os.path.join(ROOT, "target", "debug", "llm-wrapper")
         env = dict(os.environ, ADMIN_KEY=ADMIN_KEY, DATA_DIR=os.path.join(self.room, "data"), NO_PROXY="*")
         self.process = subprocess.Popen([binary, "-c", self.path, "-a", "127.0.0.1:%d" % self.port] + self.flags, stderr=log, stdout=log, env=env)

@@ -1,7 +1,9 @@
 //! What the log tells whoever has to find out at night what is wrong: each failed request with its reason, each trouble once.
 
 use crate::support::gateway::{ADMIN_KEY, UPSTREAM_KEY, config_at, config_for};
-use crate::support::{Gateway, STREAM_HEAD, Upstream, chunk, deaf_address, json_answer};
+use crate::support::{
+    Gateway, PATIENCE, STREAM_HEAD, Upstream, chunk, deaf_address, json_answer, poll,
+};
 
 const CHAT: &str = "/v1/chat/completions";
 const BODY: &str = r#"{"model":"m"}"#;
@@ -120,6 +122,23 @@ fn debug_says_where_a_request_goes_and_no_body_or_query() {
 }
 
 #[test]
+fn a_refusal_of_the_management_api_has_its_sentence_in_the_line() {
+    let upstream = Upstream::always(json_answer(200, "{}"));
+    let gateway = Gateway::build()
+        .config(config_for(&upstream))
+        .env("ADMIN_KEY", ADMIN_KEY)
+        .start();
+    let change = r#"{"debug_header":"loud"}"#;
+    gateway.admin("PUT", "/api/config", change).expect(400);
+    let line = gateway.wait_for_line("path=/api/config status=400");
+    let reason = "reason=\"debug_header: expected true or false, found text\"";
+    assert!(line.contains(reason), "{line}");
+    gateway.get("/api/config").expect(401);
+    let line = gateway.wait_for_line("path=/api/config status=401");
+    assert!(line.contains(" reason="), "{line}");
+}
+
+#[test]
 fn that_every_connection_is_taken_is_said() {
     let upstream = Upstream::always(json_answer(200, "{}"));
     let gateway = Gateway::to_with(&upstream, "limits: {max_connections: 2}\n");
@@ -127,5 +146,12 @@ fn that_every_connection_is_taken_is_said() {
     gateway.wait_for_line("WARN all connections are in use, new clients wait");
     drop(held);
     gateway.wait_for_line("INFO new clients are accepted again");
-    gateway.check_alive();
+    // Asked from this machine and by this user, so without a key.
+    let mut client = gateway.client();
+    poll("the metrics of an asking client", PATIENCE, || {
+        let text = client.get("/metrics").expect(200).text();
+        let counted = text.contains("llm_wrapper_client_connections 1\n");
+        let bounded = text.contains("llm_wrapper_client_connections_max 2\n");
+        (counted && bounded).then_some(())
+    });
 }

@@ -4,6 +4,7 @@
 use super::peer;
 use crate::error::{Error, Kind};
 use crate::gateway::config::Secret;
+use crate::gateway::config::store::whole;
 use crate::gateway::debug::redact;
 use crate::gateway::snapshot::Snapshot;
 use crate::net::exchange::Exchange;
@@ -493,7 +494,7 @@ fn kept_key(folder: &Path) -> Secret {
     if let Err(error) = keep(folder, &file, &key) {
         log::warn!(
             "the admin key cannot be kept: there will be another one at the next start",
-            file = file.display(),
+            file = whole(&file).display(),
             error = error
         );
     }

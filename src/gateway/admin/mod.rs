@@ -219,7 +219,7 @@ impl Admin {
         warnings.push(sentence.into());
     }
 
-    /// Answers a request of [`owns`], or lets it go on to `/v1`.
+    /// Answers a request of [`owns`], or lets it go on to `/v1`. `told` becomes the sentence of a refusal, for the log.
     pub(super) async fn enter(
         &self,
         app: &App,
@@ -227,6 +227,7 @@ impl Admin {
         head: &RequestHead,
         exchange: &mut Exchange,
         id: &str,
+        told: &mut Option<Box<str>>,
     ) -> Result<Entered, Refusal> {
         let request = Request {
             app,
@@ -242,6 +243,10 @@ impl Admin {
             Err(Refusal::Error(error)) => Answer::from(*error),
             Err(Refusal::ClientLeft) => return Err(Refusal::ClientLeft),
         };
+        if answer.status >= 400 {
+            let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            *told = body["error"].as_str().map(Box::from);
+        }
         let sent = exchange.answer(answer.status, &answer.body, |out| {
             write_field(out, "content-type", answer.content_type.as_bytes());
             write_common_fields(out, id);

@@ -2,10 +2,10 @@
 
 use super::config::{problems, tag};
 use super::{Admin, Answer, Request};
+use crate::gateway::config::store::whole;
 use crate::gateway::metrics::Gauge;
 use crate::wire::text::rfc3339;
 use serde_json::json;
-use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,7 +26,9 @@ impl Request<'_> {
             () if !is_there => "missing",
             () => "ok",
         };
-        let path = live.is_on_disk().then(|| absolute(live.path()));
+        let path = live
+            .is_on_disk()
+            .then(|| whole(live.path()).display().to_string());
         let snapshot = self.snapshot;
         let warnings = self
             .admin
@@ -47,7 +49,7 @@ impl Request<'_> {
                 "warnings": problems(&snapshot.warnings),
                 "etag": tag(snapshot),
             },
-            "data_dir": absolute(&snapshot.sidecar.data_dir),
+            "data_dir": whole(&snapshot.sidecar.data_dir).display().to_string(),
             "admin_key": self.key_source(),
             "start_warnings": warnings,
             "resident_bytes": resident_bytes(),
@@ -74,17 +76,6 @@ impl Admin {
             }
         }
     }
-}
-
-/// The path from the root on, which tells more than one relative to a folder that nobody remembers.
-fn absolute(path: &Path) -> String {
-    let whole = std::path::absolute(path);
-    let whole = whole.as_deref().unwrap_or(path);
-    whole
-        .components()
-        .collect::<PathBuf>()
-        .display()
-        .to_string()
 }
 
 /// Which build of the version this is: architecture and C library, the commit where the build was told it, and whether it is

@@ -194,10 +194,17 @@ fn is_mount(file: &Path) -> bool {
     places.into_iter().any(|place| Path::new(place) == file)
 }
 
+/// The path from the root on, which tells more than one relative to a folder that nobody remembers.
+pub fn whole(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path);
+    whole.as_deref().unwrap_or(path).components().collect()
+}
+
 /// The sentence for a place that cannot be written.
 fn cannot(place: &Path, error: &io::Error) -> String {
     // Not the owner of /proc/self: that stays root after a change of user.
     let uid = crate::sys::getuid();
+    let place = whole(place);
     let place = place.display();
     format!("{place} cannot be written by uid {uid} ({error}), so changes cannot be saved")
 }
@@ -480,6 +487,11 @@ mod tests {
             "{obstacle}"
         );
         assert_eq!(save(&store, &folder, "a: 1"), Err(obstacle));
+        let place = cannot(Path::new("."), &io::ErrorKind::PermissionDenied.into());
+        assert!(
+            place.starts_with('/') && !place.starts_with("/."),
+            "{place}"
+        );
         // /proc refuses new files to root, too.
         let obstacle = Store::new("/proc/config.yaml").obstacle().unwrap();
         assert!(
