@@ -228,6 +228,7 @@ fn is_name(host: &str) -> bool {
     let numeric = last.bytes().all(|b| b.is_ascii_digit())
         || last
             .strip_prefix("0x")
+            .or_else(|| last.strip_prefix("0X"))
             .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
     labels_ok && (!numeric || host.parse::<Ipv4Addr>().is_ok())
 }
@@ -369,6 +370,7 @@ mod tests {
             ("http://2130706433/", "host"),
             ("http://256.1.1.1/", "host"),
             ("http://0x7f.0x1/", "host"),
+            ("http://0X7F000001/", "host"),
             ("http://h h/", "blank"),
             ("http://h/a b", "blank"),
             (" http://h", "blank"),
