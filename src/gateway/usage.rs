@@ -132,13 +132,11 @@ impl UsageFinder {
 
     /// A needle that began in an earlier write: returns where this write goes on behind it.
     fn find_split(&mut self, bytes: &[u8]) -> Option<usize> {
-        if self.tail_len == 0 {
-            return None;
-        }
+        let first = *bytes.first().filter(|_| self.tail_len > 0)?;
         let tail = &self.tail[..self.tail_len];
         let after = (1..NEEDLE.len()).find(|&here| {
             let (before, rest) = NEEDLE.split_at(NEEDLE.len() - here);
-            tail.ends_with(before) && bytes.starts_with(rest)
+            rest[0] == first && tail.ends_with(before) && bytes.starts_with(rest)
         })?;
         self.tail_len = 0;
         self.place = Place::Colon;
