@@ -41,11 +41,12 @@ enum Gap {
 
 /// What an event has in common with the one it was learnt from.
 pub struct Pattern {
-    /// All of it but the gaps and the end. Empty: nothing was learnt.
+    /// All of it but the gaps, and but for blanks before the end.
     around: Vec<u8>,
-    /// Where in it the gaps are.
+    /// Where in it the gaps are. None: nothing was learnt.
     gaps: Vec<(usize, Gap)>,
-    end: &'static [u8],
+    /// How long the end is.
+    end: usize,
     block: BlockKey,
     inside: Inside,
 }
@@ -56,7 +57,7 @@ impl Pattern {
         Pattern {
             around: Vec::new(),
             gaps: Vec::new(),
-            end: ENDS[0],
+            end: 0,
             block: 0,
             inside: Inside::Text,
         }
@@ -88,12 +89,14 @@ impl Pattern {
             self.gaps.push((self.around.len(), gap));
             from = place.end;
         }
-        self.end = ENDS[usize::from(event.ends_with(ENDS[1]))];
-        let last = event[from..].strip_suffix(self.end);
+        let end = ENDS[usize::from(event.ends_with(ENDS[1]))];
+        let last = event[from..].strip_suffix(end);
         match last.filter(|last| self.around.len() + last.len() <= AROUND_BYTES_MAX) {
             Some(last) if !last.contains(&b'\n') => {
                 let blanks = last.iter().rev().take_while(|&&b| b == b' ').count();
                 self.around.extend_from_slice(&last[..last.len() - blanks]);
+                self.around.extend_from_slice(end);
+                self.end = end.len();
                 (self.block, self.inside) = (told.block, told.inside);
             }
             _ => self.forget(),
@@ -132,8 +135,15 @@ impl Pattern {
             }
         }
         let text = text?;
-        let last = after(rest, &self.around[from..])?;
-        *bytes = after(&last[row(last, |&byte| byte == b' ')..], self.end)?;
+        let last = &self.around[from..];
+        *bytes = match after(rest, last) {
+            Some(next) => next,
+            None => {
+                let (before, end) = last.split_at(last.len() - self.end);
+                let rest = after(rest, before)?;
+                after(&rest[row(rest, |&byte| byte == b' ')..], end)?
+            }
+        };
         Some(text)
     }
 }
@@ -152,7 +162,8 @@ fn after<'e>(event: &'e [u8], front: &[u8]) -> Option<&'e [u8]> {
 /// Whether two slices of one length are alike. In blocks, the last of them over what was compared already: musl's memcmp goes
 /// byte by byte.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
-    in_blocks::<16>(one, other)
+    in_blocks::<32>(one, other)
+        .or_else(|| in_blocks::<8>(one, other))
         .or_else(|| in_blocks::<4>(one, other))
         .unwrap_or_else(|| one.iter().zip(other).all(|(a, b)| a == b))
 }
