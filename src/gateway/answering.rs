@@ -449,10 +449,8 @@ impl Forward<'_> {
             Written::into_spare(Buffer::vector(body.data().len() + EVENT_BYTES)),
         )?;
         trace.warnings.merge(warnings);
-        if answering.keeping.is_some() {
-            let kept = converted.places.answered(&converted.body);
-            self.keep(answering.keeping.take(), kept);
-        }
+        let kept = converted.places.answered(&converted.body);
+        self.keep(answering.keeping.take(), kept);
         Ok(converted.body)
     }
 

@@ -36,7 +36,7 @@ pub struct Context {
     pub limit: Option<u64>,
     /// The upstream may pause its turn while a tool of its own is at work (Messages `pause_turn`), to be asked to go on.
     pub pauses: bool,
-    /// Of a whole answer it is noted what a store keeps.
+    /// In a whole answer it is noted where the things stand that a store keeps.
     pub keeps: bool,
     /// The gateway's id of the request, for errors inside a Messages stream. Empty: it has none.
     pub request_id: String,

@@ -50,8 +50,10 @@ pub fn write(
         usage: Some(reply.usage.unwrap_or_default()),
         tier: reply.start.tier.as_ref(),
     };
-    let begin = body.len() + ID_AT;
-    places.id = begin..begin + envelope.id.len();
+    if cx.keeps {
+        let begin = body.len() + ID_AT;
+        places.id = begin..begin + envelope.id.len();
+    }
     envelope.write_with(cx, body, |out| {
         let mut items = Items {
             made,

@@ -203,8 +203,7 @@ pub struct Places {
 impl Places {
     /// What stands there in `body`. None: nothing was noted of it.
     pub fn answered<'a>(&self, body: &'a [u8]) -> Option<Answered<'a>> {
-        let body = std::str::from_utf8(body).ok()?;
-        let at = |range: &Range<usize>| body.get(range.clone());
+        let at = |range: &Range<usize>| std::str::from_utf8(body.get(range.clone())?).ok();
         let id = at(&self.id).filter(|id| !id.is_empty())?;
         let item = |[text, id]: &[Range<usize>; 2]| {
             let (text, id) = (at(text)?, at(id)?);

@@ -160,7 +160,12 @@ impl<'a> Object<'a> {
 
     /// What nobody took, in the order it came.
     pub fn rest(mut self) -> impl Iterator<Item = (Cow<'a, str>, Raw<'a>)> {
-        std::mem::take(&mut self.fields)
+        // Where nothing is left the list is kept for the next object.
+        let fields = match self.is_empty() {
+            true => Vec::new(),
+            false => std::mem::take(&mut self.fields),
+        };
+        fields
             .into_iter()
             .filter(|field| !field.taken)
             .map(|field| (field.key, field.value))

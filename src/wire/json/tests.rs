@@ -374,3 +374,16 @@ fn the_list_of_a_dropped_object_is_used_by_the_next() {
     let inner = Object::parse(text).unwrap();
     assert_ne!(inner.fields.as_ptr().addr(), list);
 }
+
+#[test]
+fn so_is_the_list_of_one_of_which_nothing_is_left() {
+    let mut first = Object::parse(br#"{"a":1,"b":2}"#).unwrap();
+    let list = first.fields.as_ptr().addr();
+    assert!(first.take("a").is_some() && first.take("b").is_some());
+    assert_eq!(first.rest().count(), 0);
+    let mut second = Object::parse(br#"{"a":1,"b":2}"#).unwrap();
+    assert_eq!(second.fields.as_ptr().addr(), list);
+    assert!(second.take("a").is_some());
+    let rest: Vec<_> = second.rest().map(|(key, _)| key).collect();
+    assert_eq!(rest, ["b"]);
+}
