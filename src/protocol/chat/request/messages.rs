@@ -25,8 +25,8 @@ pub(super) fn read<'a>(
     for (at, raw) in list.enumerate() {
         let messages = Place::Field("messages");
         let place = messages.element(at);
-        let mut message = take::as_object(raw, &place)?;
-        let role = take::needed_text(&mut message, "role", &place)?;
+        let mut message = take::as_object(raw, place)?;
+        let role = take::needed_text(&mut message, "role", place)?;
         let content = take::raw(&mut message, "content");
         message.take("name"); // a label no other protocol has; never glued into the text
         let cache = take::breakpoint(&mut message);
@@ -56,7 +56,7 @@ pub(super) fn read<'a>(
                 }
             }
             "tool" => {
-                let id = take::needed_text(&mut message, "tool_call_id", &place)?;
+                let id = take::needed_text(&mut message, "tool_call_id", place)?;
                 result(id, content, cache, request, &place, warnings)?;
             }
             "function" => {
@@ -142,8 +142,8 @@ fn parts<'a>(
 ) -> Result<Vec<Part<'a>>, Error> {
     let field = place.member("content");
     let mut parts = match content.kind() {
-        JsonKind::String => vec![Part::text(take::as_text(content, &field)?)],
-        JsonKind::Array => take::as_array(content, &field)?
+        JsonKind::String => vec![Part::text(take::as_text(content, field)?)],
+        JsonKind::Array => take::as_array(content, field)?
             .enumerate()
             .map(|(at, raw)| part(raw, &field.element(at), warnings))
             .collect::<Result<_, _>>()?,

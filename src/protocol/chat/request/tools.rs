@@ -27,7 +27,7 @@ pub(super) fn read<'a>(
         for (at, raw) in list.enumerate() {
             let list = Place::Field("functions");
             let place = list.element(at);
-            let function = function(take::as_object(raw, &place)?, &place, warnings)?;
+            let function = function(take::as_object(raw, place)?, &place, warnings)?;
             request.tools.push(function);
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn system<'a>(
     }
     for (at, block) in take::as_array(raw, "system")?.enumerate() {
         let place = |key: &str| format!("system[{at}].{key}");
-        let mut block = take::as_object(block, &format!("system[{at}]"))?;
+        let mut block = take::as_object(block, format!("system[{at}]"))?;
         let kind = required(&mut block, "type", place)?;
         if !kind.is("text") {
             return Err(refuse(

@@ -75,7 +75,7 @@ pub(super) fn optional<'a>(
     match take::raw(object, key) {
         None => Ok(None),
         Some(raw) => match Text::of(raw) {
-            None => take::as_text(raw, &at(key)).map(Some),
+            None => take::as_text(raw, at(key)).map(Some),
             text => Ok(text),
         },
     }
@@ -103,7 +103,7 @@ pub(super) fn count(
     at: impl Fn(&str) -> String,
 ) -> Result<Option<u64>, Error> {
     take::raw(object, key)
-        .map(|raw| take::as_count(raw, &at(key)))
+        .map(|raw| take::as_count(raw, at(key)))
         .transpose()
 }
 

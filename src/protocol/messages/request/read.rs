@@ -134,7 +134,7 @@ fn sampling<'a>(request: &mut Request<'a>, body: &mut Object<'a>) -> Result<(), 
     request.top_k = number("top_k")?;
     if let Some(stops) = take::raw(body, "stop_sequences") {
         for (at, stop) in take::as_array(stops, "stop_sequences")?.enumerate() {
-            let stop = take::as_text(stop, &format!("stop_sequences[{at}]"))?;
+            let stop = take::as_text(stop, format!("stop_sequences[{at}]"))?;
             request.stops.push(stop);
         }
     }

@@ -44,7 +44,7 @@ pub(super) fn read_one<'a>(
 ) -> Result<Tool<'a>, Error> {
     let at = |key: &str| format!("{place}.{key}");
     if let Some(callers) = take::raw(&mut tool, "allowed_callers") {
-        let mut callers = take::as_array(callers, &at("allowed_callers"))?;
+        let mut callers = take::as_array(callers, at("allowed_callers"))?;
         if !callers.any(|caller| caller.as_str().as_deref() == Some("direct")) {
             return Err(refuse(
                 at("allowed_callers"),

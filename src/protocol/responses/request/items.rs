@@ -75,7 +75,7 @@ pub fn input<'a>(
     for (at, raw) in take::as_array(raw, "input")?.enumerate() {
         let list = Place::Field("input");
         let path = list.element(at);
-        let item = take::as_object(raw, &path)?;
+        let item = take::as_object(raw, path)?;
         if self::item(raw, &item, &path, request, warnings)? {
             take::rest(&item, &ITEM_MEMBERS, "input[]", warnings);
         }
@@ -247,7 +247,7 @@ fn reference(item: &Object<'_>, path: &Place<'_>) -> Result<(), Error> {
 fn inner<'a>(item: &Object<'a>, key: &str, path: &Place<'_>) -> Result<Object<'a>, Error> {
     let field = path.member(key);
     match get(item, key) {
-        Some(raw) => take::as_object(raw, &field),
+        Some(raw) => take::as_object(raw, field),
         None => Err(wrong(field, "is required")),
     }
 }
@@ -321,7 +321,7 @@ fn content<'a>(
     }
     for (at, raw) in take::as_array(raw, path)?.enumerate() {
         let path = path.element(at);
-        let part = take::as_object(raw, &path)?;
+        let part = take::as_object(raw, path)?;
         let kind = required(&part, "type", &path)?;
         take::rest(&part, &PART_MEMBERS, "input[].content[]", warnings);
         parts.push(match (kind.decode().as_ref(), speaker) {
@@ -532,7 +532,7 @@ fn shell_output<'a>(item: &Object<'a>, path: &Place<'_>) -> Result<Text<'a>, Err
     let list = path.member("output");
     for (at, raw) in take::as_array(raw, list)?.enumerate() {
         let path = list.element(at);
-        let entry = take::as_object(raw, &path)?;
+        let entry = take::as_object(raw, path)?;
         if let Some(out) = optional(&entry, "stdout", &path)?.filter(|out| !out.is_empty()) {
             lines.push(out);
         }
@@ -543,7 +543,7 @@ fn shell_output<'a>(item: &Object<'a>, path: &Place<'_>) -> Result<Text<'a>, Err
         let Some(outcome) = get(&entry, "outcome") else {
             continue;
         };
-        let outcome = take::as_object(outcome, &path)?;
+        let outcome = take::as_object(outcome, path)?;
         let kind = required(&outcome, "type", &path)?;
         lines.push(match get(&outcome, "exit_code") {
             _ if kind.is("timeout") => Text::constant("[timed out]"),

@@ -80,7 +80,7 @@ fn format<'a>(
             let Some(schema) = get(&format, "schema") else {
                 return Err(wrong(path.member("schema"), "is required"));
             };
-            take::as_object(schema, &path.member("schema"))?;
+            take::as_object(schema, path.member("schema"))?;
             Ok(Format::Schema {
                 name: optional(&format, "name", path)?,
                 description: optional(&format, "description", path)?,

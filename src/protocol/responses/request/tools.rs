@@ -108,7 +108,7 @@ fn list<'a>(
     for (at, raw) in tools.enumerate() {
         too_many(path, found.len())?;
         let path = path.element(at);
-        let tool = take::as_object(raw, &path)?;
+        let tool = take::as_object(raw, path)?;
         let kind = required(&tool, "type", &path)?;
         if kind.is("namespace") {
             if namespace.is_some() {
@@ -118,7 +118,7 @@ fn list<'a>(
             if let Some(inner) = get(&tool, "tools") {
                 let about = optional(&tool, "description", &path)?;
                 let path = path.member("tools");
-                let inner = take::as_array(inner, &path)?;
+                let inner = take::as_array(inner, path)?;
                 let first = found.len();
                 list(inner, &path, Some(&name), found, warnings)?;
                 if let (Some(about), Some(first)) = (about, found.get_mut(first)) {
@@ -173,7 +173,7 @@ fn one<'a>(
             let strict = flag(tool, "strict", path)?;
             let parameters = get(tool, "parameters");
             if let Some(raw) = parameters {
-                take::as_object(raw, &path.member("parameters"))?;
+                take::as_object(raw, path.member("parameters"))?;
             }
             let parameters = parameters.map(|raw| Cow::Borrowed(raw.text()));
             of(
@@ -192,7 +192,7 @@ fn one<'a>(
         "tool_search" if says(tool, "execution", "client") => {
             let parameters = get(tool, "parameters");
             if let Some(raw) = parameters {
-                take::as_object(raw, &format!("{path}.parameters"))?;
+                take::as_object(raw, format!("{path}.parameters"))?;
             }
             let parameters = parameters.map(|raw| Cow::Borrowed(raw.text()));
             of(kind, ToolKind::ToolSearch { parameters })
@@ -221,7 +221,7 @@ fn callable(tool: &Object<'_>, path: &Place<'_>) -> Result<(), Error> {
     }
     if let Some(callers) = get(tool, "allowed_callers") {
         let field = path.member("allowed_callers");
-        let mut callers = take::as_array(callers, &field)?;
+        let mut callers = take::as_array(callers, field)?;
         if !callers.any(|caller| Text::of(caller).is_some_and(|caller| caller.is("direct"))) {
             return Err(refuse(field, "only direct calls are supported"));
         }
@@ -242,7 +242,7 @@ fn grammar<'a>(tool: &Object<'a>, path: &Place<'_>) -> Result<Option<(Text<'a>, 
         return Ok(None);
     };
     let path = path.member("format");
-    let format = take::as_object(raw, &path)?;
+    let format = take::as_object(raw, path)?;
     let kind = required(&format, "type", &path)?;
     if kind.is("text") {
         return Ok(None);
@@ -258,7 +258,7 @@ fn grammar<'a>(tool: &Object<'a>, path: &Place<'_>) -> Result<Option<(Text<'a>, 
 fn web_search<'a>(tool: &Object<'a>, path: &Place<'_>) -> Result<WebSearch<'a>, Error> {
     let filters = match get(tool, "filters") {
         Some(raw) => get(
-            &take::as_object(raw, &path.member("filters"))?,
+            &take::as_object(raw, path.member("filters"))?,
             "allowed_domains",
         ),
         None => None,
@@ -299,7 +299,7 @@ pub fn choice<'a>(raw: Raw<'a>, request: &Request<'a>) -> Result<Choice<'a>, Err
         for (at, raw) in take::as_array(raw, list)?.enumerate() {
             too_many(&list, tools.len())?;
             let path = list.element(at);
-            let tool = take::as_object(raw, &path)?;
+            let tool = take::as_object(raw, path)?;
             let kind = required(&tool, "type", &path)?;
             if kind.is("namespace") {
                 let namespace = required(&tool, "name", &path)?;
