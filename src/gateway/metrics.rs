@@ -300,7 +300,7 @@ impl Metrics {
             .iter()
             .map(|(key, count)| (key.clone(), *count))
             .collect();
-        fields.sort();
+        fields.sort_unstable();
         for ((field, reason), count) in fields {
             let labels = format!("field=\"{field}\",reason=\"{reason}\"");
             line(&mut out, "conversion_warnings_total", &labels, count);

@@ -193,7 +193,7 @@ impl Folder {
             .filter_map(|entry| self.read_account(entry.file_name().to_str()?))
             .take(ACCOUNTS_MAX)
             .collect();
-        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         found
     }
 
