@@ -139,6 +139,10 @@ impl Reply<'_> {
             })
         };
         emit(0, Event::Start(self.start))?;
+        // First, so that it is known when a stop ends the answer before the rest of it.
+        if let Some(usage) = self.usage {
+            emit(0, Event::Usage(usage))?;
+        }
         for (key, block) in self.blocks.into_iter().enumerate() {
             let mut ended = true;
             match block {
@@ -196,9 +200,6 @@ impl Reply<'_> {
                 Block::Hosted(hosted) => emit(key, Event::Open(Open::Hosted(hosted)))?,
             }
             emit(key, Event::Close { whole: ended })?;
-        }
-        if let Some(usage) = self.usage {
-            emit(0, Event::Usage(usage))?;
         }
         emit(0, Event::Finish(self.finish))
     }

@@ -274,3 +274,16 @@ fn a_text_of_nothing_but_blanks_is_no_block_that_claude_would_refuse_later() {
     let (body, _) = answered(&cx(Messages, Chat), whole).unwrap();
     assert!(body.contains(r#""content":[{"type":"tool_use""#), "{body}");
 }
+
+#[test]
+fn an_answer_cut_at_a_stop_costs_what_the_upstream_says_it_did() {
+    let body = r#"{"model":"m","max_tokens":99,"stop_sequences":["STOP"],"messages":[{"role":"user","content":"Hi"}]}"#;
+    let asked = convert(Messages, Responses, &Caps::default(), "up", body).unwrap();
+    let whole = r#"{"id":"resp_1","status":"completed","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"a STOP b"}]}],"usage":{"input_tokens":70,"output_tokens":90,"total_tokens":160}}"#;
+    let (body, _) = answered(&asked.context, whole).unwrap();
+    assert!(body.contains(r#""stop_sequence":"STOP""#), "{body}");
+    assert!(
+        body.contains(r#""input_tokens":70,"#) && body.contains(r#""output_tokens":90"#),
+        "{body}"
+    );
+}
