@@ -23,8 +23,15 @@ impl Counts {
             return;
         };
         let number = |key: &str| usage.get(key).and_then(Raw::as_u64);
+        const READ: [&str; 3] = [
+            "input_tokens",
+            "cache_read_input_tokens",
+            "cache_creation_input_tokens",
+        ];
+        // A prompt is never nothing: who says so at the end only counts its answer there.
+        let says_nothing = self.input() > 0 && READ.iter().all(|key| number(key).unwrap_or(0) == 0);
         let mut set = |slot: &mut u64, key: &str| {
-            if let Some(count) = number(key) {
+            if let Some(count) = number(key).filter(|_| !says_nothing || key == "output_tokens") {
                 *slot = count;
                 self.known = true;
             }
@@ -40,14 +47,15 @@ impl Counts {
         self.thinking = thinking.or(self.thinking);
     }
 
+    fn input(&self) -> u64 {
+        let cached = self.cached.saturating_add(self.cache_write);
+        self.fresh.saturating_add(cached)
+    }
+
     /// The totals. None: nothing was said.
     pub(super) fn totals(&self) -> Option<Usage> {
-        let input = self
-            .fresh
-            .saturating_add(self.cached)
-            .saturating_add(self.cache_write);
         self.known.then_some(Usage {
-            input,
+            input: self.input(),
             cached: self.cached,
             cache_write: self.cache_write,
             output: self.output,
@@ -97,6 +105,23 @@ mod tests {
         };
         assert_eq!(usage, Some(expected));
         assert_eq!(merged(&["{}", "null"]), None);
+        // Zeros at the end are no totals of the prompt.
+        let zeros = merged(&[
+            r#"{"input_tokens":20,"cache_read_input_tokens":100,"output_tokens":1}"#,
+            r#"{"input_tokens":0,"cache_read_input_tokens":0,"output_tokens":60}"#,
+        ]);
+        assert_eq!(
+            zeros.map(|usage| (usage.input, usage.output)),
+            Some((120, 60))
+        );
+        let smaller = merged(&[
+            r#"{"input_tokens":118,"output_tokens":1}"#,
+            r#"{"input_tokens":0,"cache_read_input_tokens":100,"output_tokens":60}"#,
+        ]);
+        assert_eq!(
+            smaller.map(|usage| (usage.input, usage.fresh())),
+            Some((100, 0))
+        );
         let huge = merged(&[
             r#"{"input_tokens":18446744073709551615,"cache_read_input_tokens":18446744073709551615}"#,
         ]);
