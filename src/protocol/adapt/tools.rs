@@ -242,7 +242,10 @@ impl Pass<'_> {
                     .get_or_insert(Text::plain(description).into_owned());
                 let parameters = parameters.take().unwrap_or(ours.into());
                 tool.kind = ToolKind::Function {
-                    parameters: Some(object_schema(parameters)),
+                    parameters: Some(match self.to {
+                        Protocol::Messages => object_schema(parameters),
+                        Protocol::Chat | Protocol::Responses => with_properties(parameters),
+                    }),
                     strict: None,
                 };
             }
@@ -262,6 +265,7 @@ impl Pass<'_> {
                     warnings.add(format!("tools.{shown}.strict"), "unsupported");
                 }
                 if self.to != Protocol::Messages {
+                    *parameters = parameters.take().map(with_properties);
                     return;
                 }
                 let json = parameters.take().unwrap_or(Cow::Borrowed(NO_ARGUMENTS));
@@ -464,23 +468,45 @@ impl Pass<'_> {
 
 /// Messages wants `"type":"object"` on the outermost level of each tool's schema.
 fn object_schema(json: Cow<'_, str>) -> Cow<'_, str> {
-    let typed = Object::parse(json.as_bytes()).is_ok_and(|object| object.get("type").is_some());
-    if typed {
-        return json;
-    }
     let Ok(object) = Object::parse(json.as_bytes()) else {
         return Cow::Borrowed(NO_ARGUMENTS); // null, or `true`
     };
-    let mut out = Vec::with_capacity(json.len() + 32);
-    Members::object(&mut out, |m| {
-        m.str("type", "object");
-        if object.get("properties").is_none() {
-            m.raw("properties", "{}");
+    let typed = object.get("type").is_some();
+    let has_properties = object.get("properties").is_some();
+    drop(object);
+    let mut front = String::new();
+    if !typed {
+        front.push_str(r#""type":"object""#);
+        if !has_properties {
+            front.push_str(r#","properties":{}"#);
         }
-        for (key, value) in object.iter() {
-            let key = Text::plain(key);
-            m.raw(key.as_escaped(), Raw::text(value));
-        }
+    }
+    with_members(json, &front)
+}
+
+/// OpenAI wants properties in the schema of an object, if only none: a tool of an MCP server without arguments has no such
+/// member.
+fn with_properties(json: Cow<'_, str>) -> Cow<'_, str> {
+    let bare = Object::parse(json.as_bytes()).is_ok_and(|object| {
+        let kind = object.get("type").and_then(Raw::string_inner);
+        kind == Some("object") && object.get("properties").is_none()
     });
-    Cow::Owned(String::from_utf8(out).unwrap_or_default()) // made of str
+    with_members(json, if bare { r#""properties":{}"# } else { "" })
+}
+
+/// The object with those members in front of its own, each of which is there once.
+fn with_members<'a>(json: Cow<'a, str>, front: &str) -> Cow<'a, str> {
+    let Some(inner) = json
+        .trim_start()
+        .strip_prefix('{')
+        .filter(|_| !front.is_empty())
+    else {
+        return json;
+    };
+    let comma = if inner.trim_start().starts_with('}') {
+        ""
+    } else {
+        ","
+    };
+    Cow::Owned(format!("{{{front}{comma}{inner}"))
 }

@@ -146,3 +146,22 @@ fn what_is_said_of_a_namespace_reaches_the_model_once() {
         assert_eq!(sent.matches("Customers").count(), 1, "{sent}");
     }
 }
+
+#[test]
+fn a_tool_without_arguments_has_properties_where_openai_looks_for_them() {
+    let claude = r#""tools":[{"name":"f","input_schema":{"type":"object"}},{"name":"g","input_schema":{"type":"object","properties":{"a":{}}}}]"#;
+    for to in [Chat, Responses] {
+        let (sent, _) = messages(to, &Caps::default(), claude).unwrap();
+        assert!(
+            sent.contains(r#""parameters":{"properties":{},"type":"object"}"#)
+                && sent.contains(r#""parameters":{"type":"object","properties":{"a":{}}}"#),
+            "{sent}"
+        );
+    }
+    let odd = r#""tools":[{"type":"function","name":"f","parameters":{}}]"#;
+    let (sent, _) = responses(Messages, &Caps::default(), odd).unwrap();
+    assert!(
+        sent.contains(r#""input_schema":{"type":"object","properties":{}}"#),
+        "{sent}"
+    );
+}

@@ -240,8 +240,12 @@ fn tools_of_messages_clients() {
     let rows = [
         (
             r#"{"type":"custom","name":"f","defer_loading":true,"eager_input_streaming":true,"input_examples":[{}],"cache_control":{"type":"ephemeral"},"input_schema":{"type":"object"}}"#,
-            Sent(r#"{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}"#),
-            Sent(r#"{"type":"function","name":"f","parameters":{"type":"object"},"strict":false}"#),
+            Sent(
+                r#"{"type":"function","function":{"name":"f","parameters":{"properties":{},"type":"object"}}}"#,
+            ),
+            Sent(
+                r#"{"type":"function","name":"f","parameters":{"properties":{},"type":"object"},"strict":false}"#,
+            ),
         ),
         (
             r#"{"name":"f","strict":true,"input_schema":{"type":"object"}}"#,
