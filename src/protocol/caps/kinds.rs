@@ -169,7 +169,10 @@ fn openai(base: Caps, model: &str) -> Caps {
             .ok()
     });
     let reasons = o_series || gpt.is_some_and(|version| version >= 5) || model.starts_with("codex");
+    // `gpt-5-chat-latest` and its like answer at once, and refuse to be told how much to think.
+    let thinks = reasons && !model.contains("-chat");
     Caps {
+        max_output_tokens: openai_output(model),
         token_param: TokenParam::MaxCompletionTokens,
         roles_developer: reasons,
         system_parts: true,
@@ -179,7 +182,7 @@ fn openai(base: Caps, model: &str) -> Caps {
             Sampling::Full
         },
         stop_native: !reasons,
-        reasoning: if reasons {
+        reasoning: if thinks {
             ReasoningStyle::Effort
         } else {
             ReasoningStyle::None
@@ -201,5 +204,51 @@ fn openai(base: Caps, model: &str) -> Caps {
         penalties: !reasons,
         logprobs: !reasons,
         ..base
+    }
+}
+
+/// The output limits OpenAI documents: a higher `max_tokens` is a 400 there, and Claude Code asks for 32,000. None: not known,
+/// or a name that its owner chose.
+fn openai_output(model: &str) -> Option<u64> {
+    const LIMITS: [(&str, u64); 13] = [
+        ("gpt-3.5", 4096),
+        ("gpt-4o-2024-05-13", 4096),
+        ("gpt-4o", 16_384),
+        ("chatgpt-4o", 16_384),
+        ("gpt-4.1", 32_768),
+        ("gpt-4-turbo", 4096),
+        ("gpt-4", 8192),
+        ("gpt-5-chat", 16_384),
+        ("gpt-5", 128_000),
+        ("o1-mini", 65_536),
+        ("o1-preview", 32_768),
+        ("o1", 100_000),
+        ("o3", 100_000),
+    ];
+    let known = LIMITS.iter().find(|(front, _)| model.starts_with(front));
+    known.map(|&(_, limit)| limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openai_models_have_their_limits() {
+        let limit = |model| Caps::of("openai", model).max_output_tokens;
+        assert_eq!(limit("gpt-4o-mini"), Some(16_384));
+        assert_eq!(limit("gpt-4.1-nano"), Some(32_768));
+        assert_eq!(limit("gpt-4-turbo-2024-04-09"), Some(4096));
+        assert_eq!(limit("gpt-5.2"), Some(128_000));
+        assert_eq!(limit("o1-2024-12-17"), Some(100_000));
+        assert_eq!(limit("my-deployment"), None);
+        assert_eq!(Caps::of("generic", "gpt-4o").max_output_tokens, None);
+    }
+
+    #[test]
+    fn a_chat_model_of_a_family_that_thinks_is_not_told_how_much() {
+        let style = |model| Caps::of("openai", model).reasoning;
+        assert_eq!(style("gpt-5.2"), ReasoningStyle::Effort);
+        assert_eq!(style("gpt-5-chat-latest"), ReasoningStyle::None);
     }
 }
