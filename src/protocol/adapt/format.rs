@@ -6,8 +6,11 @@ use crate::protocol::caps::{JsonSchema, Vendor};
 use crate::protocol::effort::{self, Effort};
 use crate::protocol::neutral::{Format, Request, System};
 use crate::protocol::refusal::refuse;
+use crate::protocol::render::Members;
 use crate::protocol::text::Text;
 use crate::protocol::{Caps, Protocol, Warnings, schema};
+use crate::wire::json::Object;
+use std::borrow::Cow;
 
 pub(super) fn adapt(
     request: &mut Request<'_>,
@@ -48,7 +51,16 @@ fn shape(
             instruct(request, "Answer with one JSON object and nothing else.");
             warnings.add(field, "by_instruction");
         }
-        Format::Schema { schema, strict, .. } => {
+        Format::Schema {
+            schema,
+            strict,
+            description,
+            ..
+        } => {
+            // Neither Claude nor an instruction has another place for it.
+            if to == Protocol::Messages || caps.json_schema != JsonSchema::Native {
+                describe(schema, description);
+            }
             let supported = match caps.json_schema {
                 JsonSchema::Native => return Ok(()),
                 JsonSchema::StrictSubset => schema::sanitise(schema),
@@ -73,6 +85,28 @@ fn shape(
         }
     }
     Ok(())
+}
+
+/// What a schema is for, said in the schema, unless that says something itself.
+fn describe(schema: &mut Cow<'_, str>, description: &mut Option<Text<'_>>) {
+    let Some(text) = description.take().filter(|text| !text.is_blank()) else {
+        return;
+    };
+    let Ok(object) = Object::parse(schema.as_bytes()) else {
+        return;
+    };
+    if object.get("description").is_some() {
+        return;
+    }
+    let mut out = Vec::with_capacity(schema.len() + text.as_escaped().len() + 32);
+    Members::object(&mut out, |m| {
+        m.text("description", &text);
+        for (key, value) in object.iter() {
+            m.raw(Text::plain(key).as_escaped(), value.text());
+        }
+    });
+    drop(object);
+    *schema = Cow::Owned(String::from_utf8(out).unwrap_or_default()); // made of str
 }
 
 fn instruct(request: &mut Request<'_>, text: &str) {

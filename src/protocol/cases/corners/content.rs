@@ -1,6 +1,6 @@
 //! Files, pictures, marks and labels, and conversations that are none (protocols.md 5.2, 5.3).
 
-use super::{ask, chat, param};
+use super::{ask, chat, param, responses};
 use crate::protocol::{Caps, Protocol};
 use Protocol::{Chat, Messages, Responses};
 
@@ -224,4 +224,33 @@ fn no_cache_mark_outlasts_one_before_it() {
         .map(|mark| mark.starts_with(r#"{"type":"ephemeral","ttl":"1h"}"#))
         .collect();
     assert_eq!(long, [true, false, false], "{sent}");
+}
+
+#[test]
+fn what_an_answers_shape_is_for_is_said_in_its_schema() {
+    let shape = |schema: &str| {
+        format!(
+            r#""text":{{"format":{{"type":"json_schema","name":"n","description":"A \"city\".","schema":{schema}}}}}"#
+        )
+    };
+    let plain = shape(r#"{"type":"object","properties":{},"additionalProperties":false}"#);
+    let claude = Caps::of("anthropic", "claude-opus-4-6");
+    let (sent, _) = responses(Messages, &claude, &plain).unwrap();
+    assert!(sent.contains(r#""description":"A \"city\"."}"#), "{sent}");
+    let (sent, _) = responses(Chat, &Caps::of("deepseek", "deepseek-chat"), &plain).unwrap();
+    assert!(sent.contains(r#"A \\\"city\\\"."#), "{sent}");
+    // What the schema says itself counts.
+    let own = shape(
+        r#"{"type":"object","description":"D","properties":{},"additionalProperties":false}"#,
+    );
+    let (sent, _) = responses(Messages, &claude, &own).unwrap();
+    assert!(
+        sent.contains(r#""description":"D"}"#) && !sent.contains("city"),
+        "{sent}"
+    );
+    let (sent, _) = responses(Chat, &Caps::default(), &plain).unwrap();
+    assert!(
+        sent.contains(r#""name":"n","description":"A \"city\".""#),
+        "{sent}"
+    );
 }
