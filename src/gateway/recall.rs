@@ -179,18 +179,19 @@ impl Forward<'_> {
         let Some(summary) = compact::summary(&whole.body) else {
             return Err(Error::upstream(
                 Kind::BadReply,
-                "the model wrote no summary of the conversation",
+                "the model wrote no summary of the conversation, or not to its end",
             )
             .into());
         };
+        let usage = whole.usage.or_else(|| compact::cost(&whole.body));
         let mut out = Vec::new();
         if self.companion {
-            compact::window(&object, &summary, whole.usage, &whole.made, &mut out);
+            compact::window(&object, &summary, usage, &whole.made, &mut out);
         } else if streams {
-            compact::stream(&summary, whole.usage, &whole.cx, &whole.made, &mut out);
+            compact::stream(&summary, usage, &whole.cx, &whole.made, &mut out);
             return self.answer_stream(exchange, trace, &out).await;
         } else {
-            compact::answer(&summary, whole.usage, &whole.cx, &whole.made, &mut out);
+            compact::answer(&summary, usage, &whole.cx, &whole.made, &mut out);
         }
         self.answer_json(exchange, trace, &out).await
     }

@@ -158,6 +158,7 @@ fn codex_compacts_a_conversation_of_an_upstream_that_cannot() {
         (output.len(), &output[0]["type"]),
         (1, &Value::from("compaction"))
     );
+    assert_eq!(last["response"]["usage"]["total_tokens"], 4);
     let next = format!(
         r#"{{"model":"chat","input":[{},{{"role":"user","content":"Go on"}}]}}"#,
         output[0]

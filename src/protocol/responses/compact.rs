@@ -2,7 +2,7 @@
 //! model, and the summary travels in a carrier that only a gateway opens, `gw1.k.` and base64url.
 
 use super::output::{self, Envelope};
-use super::stream::frame;
+use super::stream::{frame, usage};
 use crate::error::{Blame, Error};
 use crate::protocol::Made;
 use crate::protocol::carrier;
@@ -71,9 +71,14 @@ pub fn summary_request(body: &Object<'_>) -> Result<Vec<u8>, Error> {
     Ok(splice(body, &edits).parts.concat())
 }
 
-/// The text of a whole answer of this protocol: what the model wrote as summary. None: it wrote nothing.
+/// The text of a whole answer of this protocol: what the model wrote as summary. None: it wrote nothing, or did not come to an
+/// end; half a summary would be taken for all there was.
 pub fn summary(response: &[u8]) -> Option<String> {
     let object = Object::parse(response).ok()?;
+    let status = object.get("status").and_then(Text::of);
+    if status.is_some_and(|status| !status.is("completed")) {
+        return None;
+    }
     let mut summary = String::new();
     for item in object.get("output")?.elements().ok()? {
         let Some(content) = item.as_object().ok()?.get("content") else {
@@ -85,6 +90,11 @@ pub fn summary(response: &[u8]) -> Option<String> {
         }
     }
     (!summary.trim().is_empty()).then_some(summary)
+}
+
+/// What that answer cost.
+pub fn cost(response: &[u8]) -> Option<Usage> {
+    usage(&Object::parse(response).ok()?)
 }
 
 /// The item that stands for the conversation.
@@ -218,6 +228,10 @@ mod tests {
         let spoken = br#"{"output":[{"type":"reasoning","summary":[]},{"content":[{"type":"output_text","text":"S"}]}]}"#;
         assert_eq!(summary(spoken).as_deref(), Some("S"));
         assert!(summary(br#"{"output":[]}"#).is_none());
+        let cut = br#"{"status":"incomplete","output":[{"content":[{"type":"output_text","text":"S"}]}],"usage":{"input_tokens":7,"output_tokens":3}}"#;
+        assert!(summary(cut).is_none());
+        let cost = cost(cut).unwrap();
+        assert_eq!((cost.input, cost.output), (7, 3));
     }
 
     #[test]

@@ -4,5 +4,6 @@ mod reader;
 mod writer;
 
 pub use reader::Reader;
+pub(super) use reader::usage;
 pub use writer::Writer;
 pub(super) use writer::frame::frame;

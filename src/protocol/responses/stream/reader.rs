@@ -382,7 +382,8 @@ fn incomplete(response: &Object<'_>) -> Reason {
     }
 }
 
-fn usage(response: &Object<'_>) -> Option<Usage> {
+/// The totals of a response.
+pub fn usage(response: &Object<'_>) -> Option<Usage> {
     let usage = response.get("usage")?.as_object().ok()?;
     let number = |key: &str| usage.get(key).and_then(Raw::as_u64);
     let detail = |group: &str, key: &str| {
