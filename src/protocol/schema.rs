@@ -5,6 +5,7 @@ use super::render::{Elements, Members};
 use super::text::Text;
 use crate::wire::json::{JsonKind, Object, Raw};
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Deeper schemas are not looked into.
 const DEPTH_MAX: usize = 64;
@@ -214,38 +215,41 @@ fn refuse_recursion(root: Raw<'_>) -> Result<(), Reason> {
     let Ok(object) = root.as_object() else {
         return Ok(()); // the pass says so
     };
-    let mut names = Vec::new();
-    let mut edges: Vec<Vec<String>> = Vec::new();
+    let mut names: HashMap<String, usize> = HashMap::new();
+    let mut targets = Vec::new();
     for key in ["$defs", "definitions"] {
         let Some(Ok(map)) = object.get(key).map(Raw::as_object) else {
             continue;
         };
         for (name, schema) in map.iter() {
-            names.push(format!("#/{key}/{name}"));
-            edges.push(references(schema, 0));
+            names.insert(format!("#/{key}/{name}"), targets.len());
+            targets.push(references(schema, 0));
         }
     }
     if references(root, 0).iter().any(|target| target == "#") {
         return Err(recursive());
     }
-    // Takes away definitions that refer to none that is left; what stays is a cycle.
-    let mut left: Vec<usize> = (0..names.len()).collect();
-    loop {
-        let before = left.len();
-        let alive: Vec<&String> = left.iter().map(|&at| &names[at]).collect();
-        let next: Vec<usize> = left
-            .iter()
-            .copied()
-            .filter(|&at| edges[at].iter().any(|target| alive.contains(&target)))
-            .collect();
-        if next.is_empty() {
-            return Ok(());
+    // Takes away definitions that refer to none that is left, one after the other; what stays is a cycle.
+    let mut refers = vec![0; targets.len()];
+    let mut referred: Vec<Vec<usize>> = vec![Vec::new(); targets.len()];
+    for (at, targets) in targets.iter().enumerate() {
+        for &target in targets.iter().filter_map(|target| names.get(target)) {
+            refers[at] += 1;
+            referred[target].push(at);
         }
-        if next.len() == before {
-            return Err(recursive());
-        }
-        left = next;
     }
+    let mut free: Vec<usize> = (0..targets.len()).filter(|&at| refers[at] == 0).collect();
+    let mut left = targets.len();
+    while let Some(done) = free.pop() {
+        left -= 1;
+        for &at in &referred[done] {
+            refers[at] -= 1;
+            if refers[at] == 0 {
+                free.push(at);
+            }
+        }
+    }
+    if left > 0 { Err(recursive()) } else { Ok(()) }
 }
 
 fn references(raw: Raw<'_>, depth: usize) -> Vec<String> {
@@ -316,6 +320,13 @@ mod tests {
             .map(|n| format!(r#""p{n}":{{"type":"string"}}"#))
             .collect();
         assert!(sanitise(&format!(r#"{{"properties":{{{}}}}}"#, many.join(","))).is_err());
+        // A long row of definitions is no circle, and is looked through once.
+        let row: Vec<String> = (0..16_000)
+            .map(|n| format!(r##""d{n}":{{"$ref":"#/$defs/d{}"}}"##, n + 1))
+            .collect();
+        let of = |last: &str| format!(r#"{{"$defs":{{{},"d16000":{last}}}}}"#, row.join(","));
+        assert_eq!(sanitise(&of("{}")).err(), None);
+        assert!(sanitise(&of(r##"{"$ref":"#/$defs/d0"}"##)).is_err());
         let deep = r#"{"items":"#.repeat(10_000) + "{}" + &"}".repeat(10_000);
         assert!(sanitise(&deep).is_err());
     }
