@@ -26,6 +26,10 @@ impl Warnings {
     /// with underscores: `unsupported`, `dropped`, `clamped`, `unknown`, `emulated`, `turned_off`…
     pub fn add(&mut self, field: impl Into<String>, reason: &'static str) {
         let field = field.into();
+        if self.entries.len() == KEPT_MAX {
+            self.beyond += 1;
+            return;
+        }
         if self
             .entries
             .iter()
@@ -33,11 +37,7 @@ impl Warnings {
         {
             return;
         }
-        if self.entries.len() < KEPT_MAX {
-            self.entries.push((field, reason));
-        } else {
-            self.beyond += 1;
-        }
+        self.entries.push((field, reason));
     }
 
     /// Notes that nobody knows the member `key` of an item of the kind that stands at `place`, such as `messages[].content[]`.
