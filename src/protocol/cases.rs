@@ -6,6 +6,7 @@ mod chat_responses;
 mod complaints;
 mod corners;
 mod fields;
+mod hostile;
 mod laws;
 mod messages_chat;
 mod messages_responses;

@@ -80,6 +80,10 @@ fn tier(request: &mut Request<'_>, to: Protocol, caps: &Caps, warnings: &mut War
     };
 }
 
+/// Stop sequences that the gateway looks for in one answer, and bytes of each: all of them are held against every piece of text.
+const STOPS_MAX: usize = 64;
+const STOP_BYTES_MAX: usize = 1024;
+
 /// Takes out the stops that the upstream cannot look for: the gateway does (protocols.md 6.5).
 ///
 /// # Errors
@@ -103,6 +107,15 @@ pub(super) fn stops(
         .into_iter()
         .partition(|stop| native(stop) && !too_many);
     request.stops = keep;
+    let too_long = |stop: &Text<'_>| stop.as_escaped().len() > STOP_BYTES_MAX;
+    if emulate.len() > STOPS_MAX || emulate.iter().any(too_long) {
+        let field = match request.from {
+            Protocol::Messages => "stop_sequences",
+            Protocol::Chat | Protocol::Responses => "stop",
+        };
+        let reason = format!("the gateway looks for at most {STOPS_MAX} of {STOP_BYTES_MAX} bytes");
+        return Err(refuse(field, reason));
+    }
     if let (Some(odds), false) = (&request.logprobs, emulate.is_empty()) {
         return Err(refuse(
             odds.field,

@@ -8,7 +8,7 @@ use crate::protocol::context::{ToolEntry, Tools};
 use crate::protocol::effort::{self, Effort};
 use crate::protocol::ids::{flat_name, is_flat};
 use crate::protocol::neutral::{
-    Arguments, Builtin, Call, CallKind, Choice, Part, Request, Tool, ToolKind, ToolName,
+    Arguments, Builtin, Call, CallKind, Choice, Part, Request, TOOLS_MAX, Tool, ToolKind, ToolName,
 };
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::render::Members;
@@ -41,6 +41,15 @@ pub(super) fn adapt(
         dropped: Vec::new(),
     };
     let offered = std::mem::take(&mut request.tools);
+    let chosen = match &request.choice {
+        Some(Choice::Among { tools, .. }) => tools.len(),
+        _ => 0,
+    };
+    for (field, count) in [("tools", offered.len()), ("tool_choice", chosen)] {
+        if count > TOOLS_MAX {
+            return Err(wrong(field, format!("more than {TOOLS_MAX} tools")));
+        }
+    }
     for tool in offered {
         if let Some(tool) = pass.tool(tool, warnings)? {
             request.tools.push(tool);

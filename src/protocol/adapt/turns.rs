@@ -186,8 +186,11 @@ fn pair(request: &mut Request<'_>, caps: &Caps, warnings: &mut Warnings) -> Resu
             let id = call.id.decode().into_owned();
             let queue = places.get_mut(&id);
             let later = queue.and_then(|queue| {
-                let index = queue.iter().position(|&(place, _)| place > at)?;
-                queue.remove(index)
+                // What stands before this call stands before all later ones.
+                while queue.front().is_some_and(|&(place, _)| place <= at) {
+                    queue.pop_front();
+                }
+                queue.pop_front()
             });
             let answer = match later.and_then(|(_, index)| results[index].take()) {
                 Some(result) => result,

@@ -620,6 +620,9 @@ impl Tool<'_> {
     }
 }
 
+/// Tools of one request: OpenAI takes 128, and each may be looked for among the others.
+pub const TOOLS_MAX: usize = 4096;
+
 /// Kinds of tools.
 #[derive(Clone, Debug)]
 pub enum ToolKind<'a> {

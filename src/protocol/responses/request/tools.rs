@@ -4,7 +4,9 @@
 use super::fields::{flag, get, optional, required, says};
 use crate::error::Error;
 use crate::protocol::ids::flat_name;
-use crate::protocol::neutral::{Builtin, Choice, Request, Tool, ToolKind, ToolName, WebSearch};
+use crate::protocol::neutral::{
+    Builtin, Choice, Request, TOOLS_MAX, Tool, ToolKind, ToolName, WebSearch,
+};
 use crate::protocol::place::Place;
 use crate::protocol::refusal::{refuse, wrong};
 use crate::protocol::text::Text;
@@ -84,8 +86,16 @@ pub fn more<'a>(
         if !known {
             request.tools.push(tool);
         }
+        too_many(path, request.tools.len())?;
     }
     Ok(names)
+}
+
+fn too_many(path: &Place<'_>, count: usize) -> Result<(), Error> {
+    if count > TOOLS_MAX {
+        return Err(wrong(path, format!("more than {TOOLS_MAX} tools")));
+    }
+    Ok(())
 }
 
 fn list<'a>(
@@ -96,6 +106,7 @@ fn list<'a>(
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
     for (at, raw) in tools.enumerate() {
+        too_many(path, found.len())?;
         let path = path.element(at);
         let tool = take::as_object(raw, &path)?;
         let kind = required(&tool, "type", &path)?;
@@ -286,6 +297,7 @@ pub fn choice<'a>(raw: Raw<'a>, request: &Request<'a>) -> Result<Choice<'a>, Err
     if let Some(raw) = get(&choice, "tools") {
         let list = PATH.member("tools");
         for (at, raw) in take::as_array(raw, list)?.enumerate() {
+            too_many(&list, tools.len())?;
             let path = list.element(at);
             let tool = take::as_object(raw, &path)?;
             let kind = required(&tool, "type", &path)?;

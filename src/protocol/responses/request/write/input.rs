@@ -7,6 +7,7 @@ use crate::protocol::neutral::{
 use crate::protocol::render::{Elements, Members};
 use crate::protocol::text::Text;
 use crate::protocol::{Caps, Protocol};
+use std::collections::HashSet;
 
 fn system_role(caps: &Caps) -> &'static str {
     if caps.roles_developer {
@@ -24,7 +25,7 @@ pub(super) fn input(request: &Request<'_>, caps: &Caps, list: &mut Elements<'_>)
             });
         }
     }
-    let mut free = Vec::new();
+    let mut free = HashSet::new();
     for turn in &request.turns {
         match turn.role {
             Role::User => user(turn, &free, caps, list),
@@ -67,10 +68,10 @@ fn mark(cache: Option<Cache>, caps: &Caps, m: &mut Members<'_>) {
 }
 
 /// Outputs first, each an item of its own, then one message.
-fn user(turn: &Turn<'_>, free: &[&Text<'_>], caps: &Caps, list: &mut Elements<'_>) {
+fn user(turn: &Turn<'_>, free: &HashSet<&str>, caps: &Caps, list: &mut Elements<'_>) {
     for part in &turn.parts {
         if let Part::Result(result) = part {
-            output(result, free.contains(&&result.id), caps, list);
+            output(result, free.contains(result.id.as_escaped()), caps, list);
         }
     }
     if turn
@@ -185,7 +186,7 @@ fn output(result: &ToolResult<'_>, free: bool, caps: &Caps, list: &mut Elements<
 }
 
 /// Reasoning, message, calls in the order they were; text on both sides of a call is two messages.
-fn assistant<'r>(turn: &'r Turn<'_>, free: &mut Vec<&'r Text<'r>>, list: &mut Elements<'_>) {
+fn assistant<'r>(turn: &'r Turn<'_>, free: &mut HashSet<&'r str>, list: &mut Elements<'_>) {
     let is_said = |part: &Part<'_>| matches!(part, Part::Text(_) | Part::Refusal(_));
     let mut rest = turn.parts.as_slice();
     while let Some(part) = rest.first() {
@@ -212,7 +213,7 @@ fn assistant<'r>(turn: &'r Turn<'_>, free: &mut Vec<&'r Text<'r>>, list: &mut El
             Part::Call(call) => {
                 let custom = call.kind == CallKind::Custom;
                 if custom {
-                    free.push(&call.id);
+                    free.insert(call.id.as_escaped());
                 }
                 list.object(|m| {
                     if custom {

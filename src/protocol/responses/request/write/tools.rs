@@ -94,6 +94,9 @@ fn web_search(search: &WebSearch<'_>, list: &mut Elements<'_>) {
     });
 }
 
+/// MCP servers of one request; for each its toolset is looked for.
+const MCP_SERVERS_MAX: usize = 128;
+
 /// Messages `mcp_servers` as tools that need no approval (protocols.md 5.7).
 fn servers(request: &Request<'_>, caps: &Caps) -> Result<Vec<String>, Error> {
     const FIELD: &str = "mcp_servers";
@@ -105,7 +108,13 @@ fn servers(request: &Request<'_>, caps: &Caps) -> Result<Vec<String>, Error> {
         return Err(refuse(FIELD, "not supported by this model's upstream"));
     }
     let mut tools = Vec::new();
-    for server in raw.elements().map_err(|_| broken())? {
+    for (at, server) in raw.elements().map_err(|_| broken())?.enumerate() {
+        if at == MCP_SERVERS_MAX {
+            return Err(refuse(
+                FIELD,
+                format!("more than {MCP_SERVERS_MAX} servers"),
+            ));
+        }
         let server = server.as_object().map_err(|_| broken())?;
         match allowed(&server, &request.mcp_toolsets)? {
             Allowed::None => {}
