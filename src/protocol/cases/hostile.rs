@@ -7,7 +7,7 @@ use crate::protocol::{Caps, Converted, Protocol};
 use Protocol::{Chat, Messages, Responses};
 
 /// How often a thing is said.
-const MANY: usize = 60_000;
+const MANY: usize = 30_000;
 
 fn convert(from: Protocol, to: Protocol, body: &str) -> Result<Converted, Error> {
     let caps = Caps {
