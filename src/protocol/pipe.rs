@@ -173,6 +173,10 @@ struct Stream {
     middle: Middle,
     /// Of an upstream that may pause.
     pause: Option<Box<Pause>>,
+    /// Nothing but white space has come.
+    blank: bool,
+    /// What came is no stream but one object, whatever its head says: relays send an error so after a head for events.
+    object: Option<Vec<u8>>,
 }
 
 /// Reads one event. Answers the text it told, if the next that is like it needs no more than that.
@@ -202,7 +206,36 @@ impl Stream {
             reader: Reader::new(upstream, &cx),
             pause: cx.pauses.then(Box::default),
             middle: Middle::new(cx, made),
+            blank: true,
+            object: None,
         }
+    }
+
+    /// Whether those bytes belong to an object that came instead of a stream.
+    #[cold]
+    fn holds(&mut self, bytes: &[u8]) -> Result<bool, Error> {
+        if self.blank
+            && let Some(&first) = bytes.trim_ascii_start().first()
+        {
+            self.blank = false;
+            self.object = (first == b'{').then(Vec::new);
+        }
+        let Some(object) = &mut self.object else {
+            return Ok(false);
+        };
+        object.extend_from_slice(bytes);
+        if object.len() > KEPT_BYTES_MAX {
+            return Err(too_large());
+        }
+        Ok(true)
+    }
+
+    /// Reads that object as the whole answer, or the error, that it is.
+    fn read_object(&mut self, body: &[u8], write: &mut Write<'_>) -> Result<(), Error> {
+        let Middle { cx, warnings, .. } = &mut self.middle;
+        let object = Object::parse(body).map_err(|fault| no_object(body, fault))?;
+        let reply = twins::read_reply(cx.upstream, object, cx, warnings)?;
+        reply.emit(&mut |keyed| self.middle.push(keyed, write))
     }
 
     fn is_paused(&self) -> bool {
@@ -233,12 +266,16 @@ impl Stream {
         if self.is_over() {
             return Ok(());
         }
+        if (self.blank || self.object.is_some()) && self.holds(bytes)? {
+            return Ok(());
+        }
         let Stream {
             parser,
             pattern,
             reader,
             middle,
             pause,
+            ..
         } = self;
         let mut rest = bytes;
         loop {
@@ -288,6 +325,9 @@ impl Stream {
         if self.is_over() {
             return Ok(());
         }
+        if let Some(object) = self.object.take() {
+            return self.read_object(&object, write);
+        }
         let Stream {
             parser,
             reader,
@@ -319,6 +359,7 @@ impl Stream {
     /// Bytes kept now: of an unfinished event, of blocks that wait, and of what an upstream that may pause has said.
     fn held_bytes(&self) -> usize {
         let said = self.pause.as_ref().map_or(0, |pause| pause.held_bytes());
+        let said = said + self.object.as_ref().map_or(0, Vec::len);
         self.parser.held_bytes() + self.middle.sequencer.held_bytes() + said
     }
 }
@@ -556,6 +597,11 @@ pub fn convert_response(
     warnings: &mut Warnings,
     mut out: Written,
 ) -> Result<Written, Error> {
+    if is_stream(body) {
+        let mut collector = Collector::new(upstream, client, cx.clone(), made.clone());
+        collector.feed(body)?;
+        return collector.finish(warnings);
+    }
     let object = Object::parse(body).map_err(|fault| no_object(body, fault))?;
     let mut reply = twins::read_reply(upstream, object, cx, warnings)?;
     if passes(&reply, cx) {
@@ -566,6 +612,14 @@ pub fn convert_response(
     out.body.reserve(body.len() + 512);
     twins::write_reply(client, &reply, cx, made, warnings, &mut out)?;
     Ok(out)
+}
+
+/// Whether a body is a stream after all: some servers send events as `text/plain`, or say nothing of their type.
+fn is_stream(body: &[u8]) -> bool {
+    let begin = body.trim_ascii_start();
+    [&b"data:"[..], b"event:", b"id:", b":"]
+        .iter()
+        .any(|front| begin.starts_with(front))
 }
 
 /// Whether an answer means to its client what it means to its upstream: texts without a proof, a call or a stop to look for.
@@ -610,6 +664,14 @@ pub fn replay(
     body: &[u8],
     warnings: &mut Warnings,
 ) -> Result<Vec<u8>, Error> {
+    if is_stream(body) {
+        let mut translator = Translator::new(upstream, client, cx.clone(), made.clone());
+        let mut out = Vec::with_capacity(body.len() * 2 + 1024);
+        translator.feed(body, &mut out)?;
+        translator.finish(&mut out)?;
+        warnings.merge(translator.warnings().clone());
+        return Ok(out);
+    }
     let object = Object::parse(body).map_err(|fault| no_object(body, fault))?;
     let reply = twins::read_reply(upstream, object, cx, warnings)?;
     let mut writer = Writer::new(client, cx, made);

@@ -1,10 +1,11 @@
 //! How answers end, and what is told of them.
 
 use super::{answered, ask, convert, sse};
+use crate::error::Kind;
 use crate::protocol::testing::{
     chat_lines, chat_stream, check_stream, cx, delta, finish, made, messages_steps,
 };
-use crate::protocol::{Caps, Context, Protocol, Translator};
+use crate::protocol::{Caps, Context, Protocol, Translator, Warnings, replay};
 use Protocol::{Chat, Messages, Responses};
 
 #[test]
@@ -285,5 +286,52 @@ fn an_answer_cut_at_a_stop_costs_what_the_upstream_says_it_did() {
     assert!(
         body.contains(r#""input_tokens":70,"#) && body.contains(r#""output_tokens":90"#),
         "{body}"
+    );
+}
+
+#[test]
+fn an_object_that_comes_where_events_were_promised_is_what_it_is() {
+    let wrong = r#" {"error":{"message":"no money","code":"insufficient_quota"}}"#;
+    let told = check_stream(Chat, Messages, &cx(Messages, Chat), wrong);
+    let error = told.error.unwrap();
+    assert!(!told.started);
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (Kind::QuotaExhausted, "no money")
+    );
+    let whole = r#"{"content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let told = check_stream(Messages, Chat, &cx(Chat, Messages), whole);
+    assert_eq!(told.error, None);
+    assert_eq!(chat_lines(&told.out)[1], r#"{"content":"Hi"}"#);
+    let cut = check_stream(Messages, Chat, &cx(Chat, Messages), &whole[..60]);
+    assert_eq!(cut.error.unwrap().status(), 502);
+}
+
+#[test]
+fn events_that_come_as_something_else_are_heard_all_the_same() {
+    let stream = chat_stream(&[&delta(r#"{"content":"Hi"}"#), &finish("stop"), "[DONE]"]);
+    for front in ["", ": waiting\n\n"] {
+        let stream = format!("{front}{stream}");
+        let cx = cx(Messages, Chat);
+        let (body, _) = answered(&cx, &stream).unwrap();
+        assert!(
+            body.contains(r#""text":"Hi""#) && body.contains("end_turn"),
+            "{body}"
+        );
+        let told = replay(
+            Chat,
+            Messages,
+            &cx,
+            &made(),
+            stream.as_bytes(),
+            &mut Warnings::default(),
+        );
+        let steps = messages_steps(&String::from_utf8(told.unwrap()).unwrap());
+        assert_eq!(steps[1..4], ["[text", "Hi", "]"]);
+    }
+    let broken = chat_stream(&[&delta(r#"{"content":"Hi"}"#)]);
+    assert_eq!(
+        answered(&cx(Messages, Chat), &broken).unwrap_err().status(),
+        502
     );
 }
