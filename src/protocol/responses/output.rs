@@ -115,7 +115,8 @@ pub fn failure(error: &Error) -> (&'static str, Cow<'_, str>) {
         // It is also what the SDKs' types know.
         _ if error.kind == Kind::Overloaded => "server_error",
         Some(code) => code,
-        None if error.blame == Blame::Client => "invalid_prompt",
+        // The word on which Codex does not repeat the turn.
+        None if error.blame == Blame::Client || is_refused(error.kind) => "invalid_prompt",
         None => "server_error",
     };
     let mut message = Cow::Borrowed(error.message.as_str());
@@ -126,6 +127,11 @@ pub fn failure(error: &Error) -> (&'static str, Cow<'_, str>) {
         message = format!("{message}; try again in {seconds}s").into();
     }
     (code, message)
+}
+
+/// Whether the upstream would refuse the same again.
+fn is_refused(kind: Kind) -> bool {
+    matches!(kind, Kind::Forbidden | Kind::UpstreamStatus(400..=499))
 }
 
 /// A part of a message: its text and what belongs to it.

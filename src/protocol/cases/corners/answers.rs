@@ -335,3 +335,37 @@ fn events_that_come_as_something_else_are_heard_all_the_same() {
         502
     );
 }
+
+#[test]
+fn geminis_filters_end_an_answer_as_what_they_are() {
+    let ended = |reason: &str| {
+        let whole = format!(
+            r#"{{"choices":[{{"index":0,"message":{{"role":"assistant","content":"Half"}},"finish_reason":"{reason}"}}]}}"#
+        );
+        answered(&cx(Messages, Chat), &whole)
+    };
+    let (body, warnings) = ended("content_filter: PROHIBITED_CONTENT").unwrap();
+    assert!(body.contains(r#""stop_reason":"refusal""#), "{body}");
+    assert_eq!(warnings, "");
+    for broken in [
+        "function_call_filter: MALFORMED_FUNCTION_CALL",
+        "MALFORMED_FUNCTION_CALL",
+    ] {
+        assert_eq!(ended(broken).unwrap_err().status(), 502, "{broken}");
+    }
+}
+
+#[test]
+fn what_an_upstream_refuses_inside_a_stream_is_not_called_its_failure() {
+    let begin = r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}}"#;
+    let failed = |kind: &str| {
+        let error = format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"no"}}}}"#);
+        let stream = sse(&[begin, error.as_str()]);
+        let told = check_stream(Messages, Responses, &cx(Responses, Messages), stream);
+        let (_, rest) = told.out.rsplit_once(r#""error":{"code":""#).unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    assert_eq!(failed("invalid_request_error"), "invalid_prompt");
+    assert_eq!(failed("api_error"), "upstream_error");
+    assert_eq!(failed("overloaded_error"), "server_error");
+}

@@ -35,6 +35,14 @@ pub fn of(reason: Option<Raw<'_>>, stop: Option<Raw<'_>>) -> End {
         "error" | "insufficient_system_resource" | "network_error" | "abort" => {
             return End::Error(word.into_owned());
         }
+        // Gemini says behind a colon what its filter found; a call it could not read is no end either.
+        filtered if filtered.starts_with("content_filter:") => Reason::Filtered,
+        broken
+            if broken.starts_with("function_call_filter")
+                || broken == "MALFORMED_FUNCTION_CALL" =>
+        {
+            return End::Error(word.into_owned());
+        }
         // The others end as `stop` does, also a word nobody knows.
         _ => Reason::Done,
     };
