@@ -3,6 +3,7 @@
 mod answers;
 mod citations;
 mod content;
+mod faults;
 mod ids;
 mod parts;
 mod thinking;
