@@ -217,6 +217,19 @@ fn every_kind_is_named_and_every_flag_the_readme_names_is_one() {
 }
 
 #[test]
+fn what_the_readme_says_of_trouble_the_log_says() {
+    let (readme, source) = (text("README.md"), text("src/gateway/trouble.rs"));
+    let said = readme.split('`').skip(1).step_by(2);
+    let quoted: Vec<_> = said
+        .filter(|said| said.starts_with("an upstream "))
+        .collect();
+    assert!(quoted.len() >= 5, "{quoted:?}");
+    for sentence in quoted {
+        assert!(source.contains(&format!("\"{sentence}\"")), "{sentence}");
+    }
+}
+
+#[test]
 fn the_example_is_a_good_configuration() {
     let example = text("config.example.yaml");
     let mut build = crate::support::Gateway::build()

@@ -26,7 +26,13 @@ pub(super) fn tag(snapshot: &Snapshot) -> String {
 
 pub(super) fn problems(list: &[Problem]) -> Value {
     list.iter()
-        .map(|problem| json!({"path": problem.path, "message": problem.sentence(), "line": problem.line}))
+        .map(|problem| {
+            let mut told = json!({"path": problem.path, "message": problem.sentence()});
+            if let Some(line) = problem.line {
+                told["line"] = line.into();
+            }
+            told
+        })
         .collect()
 }
 
