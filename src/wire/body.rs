@@ -222,7 +222,7 @@ impl Decoder {
 
     /// The next step: how many bytes of `input` it used, and what they were. `eof`: no byte will follow `input`.
     /// A body cut by the end of the connection is an error, never an end.
-    #[inline]
+    #[inline(always)]
     pub fn step<'a>(&mut self, input: &'a [u8], eof: bool) -> Result<(usize, Step<'a>), Fault> {
         let Some((place, left)) = self.plain_chunk(input) else {
             return self.any_step(input, eof);
