@@ -51,7 +51,7 @@
 //! 7. [`net::exchange`] relays: each read is decoded, framed for the client and written in place, within one call; the
 //!    leaving client, the silent upstream and the slow client each end the wait.
 //! 8. The connection to the upstream goes back to the pool if its answer ended exactly; [`gateway::trace`] writes the
-//!    line of the request; the client's connection waits for the next one.
+//!    line of the request, `gateway::trouble` says what is new about the upstream; the client's connection waits for the next one.
 //!
 //! ## The life of a converted request
 //!

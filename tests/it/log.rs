@@ -1,5 +1,6 @@
 //! What the log tells whoever has to find out at night what is wrong: each failed request with its reason, each trouble once.
 
+use crate::support::client::{post, request};
 use crate::support::gateway::{ADMIN_KEY, UPSTREAM_KEY, config_at, config_for};
 use crate::support::{
     Gateway, PATIENCE, STREAM_HEAD, Upstream, chunk, deaf_address, json_answer, poll,
@@ -83,7 +84,7 @@ fn a_broken_stream_has_its_reason_in_the_requests_line() {
     let upstream = Upstream::once(broken);
     let gateway = Gateway::to(&upstream);
     let mut client = gateway.client();
-    client.send(crate::support::client::post(CHAT, "", BODY));
+    client.send(post(CHAT, "", BODY));
     client.read_to_end();
     let line = gateway.wait_for_line("request peer=");
     assert!(
@@ -141,15 +142,19 @@ fn a_refusal_of_the_management_api_has_its_sentence_in_the_line() {
 #[test]
 fn that_every_connection_is_taken_is_said() {
     let upstream = Upstream::always(json_answer(200, "{}"));
-    let gateway = Gateway::to_with(&upstream, "limits: {max_connections: 2}\n");
+    let gateway = Gateway::build()
+        .config(config_for(&upstream) + "limits: {max_connections: 2}\n")
+        .env("ADMIN_KEY", ADMIN_KEY)
+        .start();
     let held = [gateway.client(), gateway.client()];
     gateway.wait_for_line("WARN all connections are in use, new clients wait");
     drop(held);
     gateway.wait_for_line("INFO new clients are accepted again");
-    // Asked from this machine and by this user, so without a key.
+    let key = format!("Authorization: Bearer {ADMIN_KEY}\r\n");
     let mut client = gateway.client();
     poll("the metrics of an asking client", PATIENCE, || {
-        let text = client.get("/metrics").expect(200).text();
+        client.send(request("GET", "/metrics", &key, ""));
+        let text = client.read_reply().expect(200).text();
         let counted = text.contains("llm_wrapper_client_connections 1\n");
         let bounded = text.contains("llm_wrapper_client_connections_max 2\n");
         (counted && bounded).then_some(())
