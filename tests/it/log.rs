@@ -31,7 +31,11 @@ fn a_failed_request_is_found_by_the_id_its_client_was_told() {
     let own = line.rsplit_once("id=").expect("an id").1;
     for id in ["up-1", own] {
         let path = format!("/api/debug/records/{id}");
-        let record = gateway.admin("GET", &path, "").expect(200).json();
+        // The line is written first, then the record is kept.
+        let record = poll("the record", PATIENCE, || {
+            let reply = gateway.admin("GET", &path, "");
+            (reply.status == 200).then(|| reply.json())
+        });
         assert_eq!(record["id"], own);
     }
 }
