@@ -332,7 +332,8 @@ impl Forward<'_> {
         if !sending.streams {
             // Nothing is told to this client meanwhile: the connection's own alarm is enough.
             let (gone, alarm) = exchange.waiting();
-            let answered = pin!(send(self.app, &outbound, &mut head, parts, alarm));
+            // Boxed, here and below: a connection's task has room for the larger of its states, and would have it for both.
+            let answered = Box::pin(send(self.app, &outbound, &mut head, parts, alarm));
             let gone = pin!(gone);
             return match race(answered, gone).await {
                 First::A(answer) => Ok(answer?),
@@ -340,7 +341,7 @@ impl Forward<'_> {
             };
         }
         let mut alarm = Alarm::new(upstream.timeouts.connect);
-        let mut answered = pin!(send(self.app, &outbound, &mut head, parts, &mut alarm));
+        let mut answered = Box::pin(send(self.app, &outbound, &mut head, parts, &mut alarm));
         loop {
             {
                 let (gone, alarm) = exchange.waiting();

@@ -190,7 +190,7 @@ impl App {
     ) -> Result<(), Refusal> {
         let entered = self
             .admin
-            .enter(self, snapshot, head, exchange, id, &mut trace.told);
+            .enter(self, snapshot, head, exchange, id, &mut trace.failure);
         match entered.await? {
             Entered::Answered => Ok(()),
             Entered::Try => {

@@ -23,10 +23,9 @@ pub struct Trace {
     upstream_id: Option<Box<[u8]>>,
     /// Of a request that goes to an upstream.
     record: Option<Arc<Record>>,
-    /// Why a stream that had begun ended with an error event.
+    /// What the client was already told instead of its answer: in the error event of a stream that had begun, or by the
+    /// management API.
     pub failure: Option<Box<Error>>,
-    /// What the management API refused it with.
-    pub told: Option<Box<str>>,
     /// The client was gone before its answer ended.
     pub left: bool,
     /// The client asked for its record in the answer.
@@ -118,7 +117,7 @@ impl Trace {
     }
 
     /// Why the client did not get the answer it asked for.
-    pub fn reason<'e>(&'e self, failure: Option<&'e Error>) -> Option<Cow<'e, str>> {
+    pub fn reason<'e>(&self, failure: Option<&'e Error>) -> Option<Cow<'e, str>> {
         if let Some(error) = failure {
             let text = error.message.as_bytes();
             // Some upstreams quote the key they were shown.
@@ -128,9 +127,6 @@ impl Trace {
                 }
                 _ => Some(Cow::Borrowed(&error.message)),
             };
-        }
-        if let Some(told) = &self.told {
-            return Some(Cow::Borrowed(told));
         }
         match self.upstream_status() {
             Some(status @ (404 | 405)) => {

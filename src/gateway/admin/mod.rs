@@ -219,7 +219,7 @@ impl Admin {
         warnings.push(sentence.into());
     }
 
-    /// Answers a request of [`owns`], or lets it go on to `/v1`. `told` becomes the sentence of a refusal, for the log.
+    /// Answers a request of [`owns`], or lets it go on to `/v1`. `failure` becomes a refusal that was told, for the log.
     pub(super) async fn enter(
         &self,
         app: &App,
@@ -227,7 +227,7 @@ impl Admin {
         head: &RequestHead,
         exchange: &mut Exchange,
         id: &str,
-        told: &mut Option<Box<str>>,
+        failure: &mut Option<Box<Error>>,
     ) -> Result<Entered, Refusal> {
         let request = Request {
             app,
@@ -245,7 +245,8 @@ impl Admin {
         };
         if answer.status >= 400 {
             let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            *told = body["error"].as_str().map(Box::from);
+            let told = body["error"].as_str().unwrap_or_default();
+            *failure = Some(Box::new(Error::client(Kind::BadRequest, told)));
         }
         let sent = exchange.answer(answer.status, &answer.body, |out| {
             write_field(out, "content-type", answer.content_type.as_bytes());
