@@ -529,10 +529,10 @@ impl Handler for App {
         let failure = failure.or_else(|| trace.failure.take());
         let failure = failure.as_deref();
         let took = exchange.received_at().elapsed();
-        trace.log(head, exchange, id.text(), failure, took);
-        self.metrics.observe(&trace, exchange, took);
         self.troubles
             .observe(&trace, failure, id.text(), exchange.received_at() + took);
+        trace.log(head, exchange, id.text(), failure, took);
+        self.metrics.observe(&trace, exchange, took);
         let reason = failure.map(|error| error.message.as_str());
         if let Some((record, end)) = trace.take_record(exchange, reason, took) {
             self.ring.keep(record, end);
