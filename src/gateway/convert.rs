@@ -323,25 +323,39 @@ impl Forward<'_> {
             },
             sidecar: None,
         };
-        // The client's fields do not travel; they are recorded all the same.
-        let mut fields = Buffer::new();
-        fields.append_with(|out| write_request_fields(out, self.head, |_| false));
-        trace.asks(&target, fields.data(), parts);
-        fields.release();
-        let (mut head, _) = head_of(&outbound);
-        if !sending.streams {
-            // Nothing is told to this client meanwhile: the connection's own alarm is enough.
-            let (gone, alarm) = exchange.waiting();
-            // Boxed, here and below: a connection's task has room for the larger of its states, and would have it for both.
-            let answered = Box::pin(send(self.app, &outbound, &mut head, parts, alarm));
-            let gone = pin!(gone);
-            return match race(answered, gone).await {
-                First::A(answer) => Ok(answer?),
-                First::B(()) => Err(Refusal::ClientLeft),
-            };
+        {
+            // The client's fields do not travel; they are recorded all the same.
+            let mut fields = Buffer::new();
+            fields.append_with(|out| write_request_fields(out, self.head, |_| false));
+            trace.asks(&target, fields.data(), parts);
         }
-        let mut alarm = Alarm::new(upstream.timeouts.connect);
-        let mut answered = Box::pin(send(self.app, &outbound, &mut head, parts, &mut alarm));
+        let (mut head, _) = head_of(&outbound);
+        if sending.streams {
+            let answered = self.send_for_stream(exchange, trace, &outbound, &mut head, parts);
+            return answered.await;
+        }
+        // Nothing is told to this client meanwhile: the connection's own alarm is enough.
+        let (gone, alarm) = exchange.waiting();
+        let answered = pin!(send(self.app, &outbound, &mut head, parts, alarm));
+        let gone = pin!(gone);
+        match race(answered, gone).await {
+            First::A(answer) => Ok(answer?),
+            First::B(()) => Err(Refusal::ClientLeft),
+        }
+    }
+
+    /// Sends for a client that waits for a stream, and tells it every 15 s that it is not forgotten. On its own, because a
+    /// future that lives through two kinds of wait shares its place with nothing in the function that holds it.
+    async fn send_for_stream(
+        &self,
+        exchange: &mut Exchange,
+        trace: &mut Trace,
+        outbound: &Outbound<'_>,
+        head: &mut Buffer,
+        parts: &[&[u8]],
+    ) -> Result<Answer, Refusal> {
+        let mut alarm = Alarm::new(outbound.upstream.timeouts.connect);
+        let mut answered = pin!(send(self.app, outbound, head, parts, &mut alarm));
         loop {
             {
                 let (gone, alarm) = exchange.waiting();

@@ -585,7 +585,9 @@ mod tests {
 
     #[test]
     fn a_connections_task_stays_in_its_size_class() {
-        let task = (connection_bytes::<App>() + TASK.0).next_multiple_of(TASK.1);
+        // In a debug build mio's sockets are 8 bytes larger, and there are places for eleven of them.
+        let debug = if cfg!(debug_assertions) { 11 * 8 } else { 0 };
+        let task = (connection_bytes::<App>() - debug + TASK.0).next_multiple_of(TASK.1);
         let bytes = task + ALIGNMENT_BYTES;
         assert!(bytes <= CLASS_BYTES_MAX, "{bytes} bytes");
     }
