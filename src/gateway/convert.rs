@@ -329,11 +329,11 @@ impl Forward<'_> {
             fields.append_with(|out| write_request_fields(out, self.head, |_| false));
             trace.asks(&target, fields.data(), parts);
         }
-        let (mut head, _) = head_of(&outbound);
         if sending.streams {
-            let answered = self.send_for_stream(exchange, trace, &outbound, &mut head, parts);
+            let answered = self.send_for_stream(exchange, trace, &outbound, parts);
             return answered.await;
         }
+        let (mut head, _) = head_of(&outbound);
         // Nothing is told to this client meanwhile: the connection's own alarm is enough.
         let (gone, alarm) = exchange.waiting();
         let answered = pin!(send(self.app, &outbound, &mut head, parts, alarm));
@@ -351,11 +351,11 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         trace: &mut Trace,
         outbound: &Outbound<'_>,
-        head: &mut Buffer,
         parts: &[&[u8]],
     ) -> Result<Answer, Refusal> {
+        let (mut head, _) = head_of(outbound);
         let mut alarm = Alarm::new(outbound.upstream.timeouts.connect);
-        let mut answered = pin!(send(self.app, outbound, head, parts, &mut alarm));
+        let mut answered = pin!(send(self.app, outbound, &mut head, parts, &mut alarm));
         loop {
             {
                 let (gone, alarm) = exchange.waiting();

@@ -145,11 +145,15 @@ fn connection<H: Handler>(
 ) -> impl Future<Output = ()> + Send {
     let _ = stream.set_nodelay(true);
     let mut exchange = Exchange::new(stream, peer, handler.patience(), stop.clone());
-    let mut limit = exchange.patience.head;
+    let mut first = true;
     async move {
         let _ = &held;
         let mut idle_stop = pin!(stopped(&mut stop));
         loop {
+            let limit = match std::mem::take(&mut first) {
+                true => exchange.patience.head,
+                false => exchange.patience.keep_alive,
+            };
             match exchange.wait_for_request(limit, idle_stop.as_mut()).await {
                 Idle::Bytes => {}
                 Idle::Ended => return,
@@ -170,7 +174,6 @@ fn connection<H: Handler>(
                 Then::Drop => return,
             }
             exchange.patience = handler.patience();
-            limit = exchange.patience.keep_alive;
         }
     }
 }
