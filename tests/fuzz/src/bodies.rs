@@ -3,7 +3,7 @@
 use crate::grammar::Ending;
 use crate::streams::{context, converted, ending, made};
 use llm_wrapper::error::Kind;
-use llm_wrapper::protocol::{Caps, Protocol, Warnings, convert_response, replay};
+use llm_wrapper::protocol::{Caps, Protocol, Warnings, Written, convert_response, replay};
 use llm_wrapper::wire::json;
 use serde_json::Value;
 
@@ -100,7 +100,7 @@ pub fn answers(input: &[u8]) {
         &made(),
         body,
         &mut warnings,
-        Vec::new(),
+        Written::default(),
     );
     let stream = replay(upstream, client, &cx, &made(), body, &mut warnings);
     if !is_json(body) {
@@ -111,7 +111,7 @@ pub fn answers(input: &[u8]) {
         let (body, out) = (String::from_utf8_lossy(body), String::from_utf8_lossy(out));
         format!("{upstream:?} to {client:?}:\n{body}\n{out}")
     };
-    if let Ok(out) = &whole {
+    if let Ok(Written { body: out, .. }) = &whole {
         assert!(is_json(out), "{}", shown(out));
         assert!(out.len() <= limit);
     }

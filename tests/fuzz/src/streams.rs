@@ -224,7 +224,8 @@ fn gathered<'p>(
     for piece in pieces {
         collector.feed(piece)?;
     }
-    collector.finish(&mut Warnings::default())
+    let whole = collector.finish(&mut Warnings::default())?;
+    Ok(whole.body)
 }
 
 /// Streams of Chat upstreams. The first byte chooses the client, whether it streams, and the request; the second how the stream
