@@ -1,8 +1,9 @@
 //! The server side, byte by byte: parsing, framing, limits, connections (rules 1 to 26).
 
 use crate::support::client::{post, request};
+use crate::support::gateway::ADMIN_KEY;
 use crate::support::{
-    Client, Ending, Gate, Gateway, PATIENCE, STREAM_HEAD, Upstream, find, plain_answer,
+    Client, Ending, Gate, Gateway, PATIENCE, STREAM_HEAD, Upstream, find, plain_answer, poll,
     raise_descriptor_limit, show,
 };
 use std::time::{Duration, Instant};
@@ -672,7 +673,8 @@ fn rule_17_the_body_limit_holds_for_both_framings_before_anything_is_read() {
 #[test]
 fn rule_17_bodies_have_a_limit_in_sum() {
     let upstream = Upstream::always(plain_answer());
-    let gateway = Gateway::to_with(&upstream, "limits: {max_body_mb: 4, max_buffered_mb: 4}");
+    let limits = "limits: {max_body_mb: 4, max_buffered_mb: 4}";
+    let gateway = Gateway::to_with(&upstream, &format!("{limits}\nadmin_key: {ADMIN_KEY}"));
     let three = 3 << 20;
     let mut holder = gateway.client();
     holder.send(format!(
@@ -681,6 +683,11 @@ fn rule_17_bodies_have_a_limit_in_sum() {
     holder.send(vec![b' '; three - 100]);
     let mut body = BODY.to_string();
     body.push_str(&" ".repeat(three - body.len()));
+    poll("room to be held by the first body", PATIENCE, || {
+        let status = gateway.admin("GET", "/api/status", "").expect(200);
+        let held = status.json()["buffered_bytes"].as_u64();
+        (held > Some(2 << 20)).then_some(())
+    });
     // What fits beside it is served meanwhile.
     gateway.post(CHAT, BODY).expect(200);
     let start = Instant::now();
