@@ -214,10 +214,12 @@ impl Stream {
     /// Whether those bytes belong to an object that came instead of a stream.
     #[cold]
     fn holds(&mut self, bytes: &[u8]) -> Result<bool, Error> {
+        let mut bytes = bytes;
         if self.blank
-            && let Some(&first) = bytes.trim_ascii_start().first()
+            && let begin = bytes.trim_ascii_start()
+            && let Some(&first) = begin.first()
         {
-            self.blank = false;
+            (self.blank, bytes) = (false, begin);
             self.object = (first == b'{').then(Vec::new);
         }
         let Some(object) = &mut self.object else {

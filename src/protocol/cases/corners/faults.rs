@@ -38,6 +38,9 @@ fn an_object_that_comes_where_events_were_promised_is_what_it_is() {
     assert_eq!(chat_lines(&told.out)[1], r#"{"content":"Hi"}"#);
     let cut = check_stream(Messages, Chat, &cx(Chat, Messages), &whole[..60]);
     assert_eq!(cut.error.unwrap().status(), 502);
+    // Where it is wrong is told alike, however the blanks before it were cut.
+    let wrong = check_stream(Messages, Chat, &cx(Chat, Messages), "  { {");
+    assert_eq!(wrong.error.unwrap().status(), 502);
 }
 
 #[test]
