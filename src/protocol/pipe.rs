@@ -235,8 +235,7 @@ impl Stream {
     /// Reads that object as the whole answer, or the error, that it is.
     fn read_object(&mut self, body: &[u8], write: &mut Write<'_>) -> Result<(), Error> {
         let Middle { cx, warnings, .. } = &mut self.middle;
-        let object = Object::parse(body).map_err(|fault| no_object(body, fault))?;
-        let reply = twins::read_reply(cx.upstream, object, cx, warnings)?;
+        let reply = read_whole(cx.upstream, cx, body, warnings)?;
         reply.emit(&mut |keyed| self.middle.push(keyed, write))
     }
 
@@ -604,8 +603,7 @@ pub fn convert_response(
         collector.feed(body)?;
         return collector.finish(warnings);
     }
-    let object = Object::parse(body).map_err(|fault| no_object(body, fault))?;
-    let mut reply = twins::read_reply(upstream, object, cx, warnings)?;
+    let mut reply = read_whole(upstream, cx, body, warnings)?;
     if passes(&reply, cx) {
         note_end(&reply.finish, cx.upstream, warnings);
     } else {
@@ -674,8 +672,7 @@ pub fn replay(
         warnings.merge(translator.warnings().clone());
         return Ok(out);
     }
-    let object = Object::parse(body).map_err(|fault| no_object(body, fault))?;
-    let reply = twins::read_reply(upstream, object, cx, warnings)?;
+    let reply = read_whole(upstream, cx, body, warnings)?;
     let mut writer = Writer::new(client, cx, made);
     let mut out = Vec::with_capacity(body.len() * 2 + 1024);
     each_event(reply, cx, made, warnings, &mut |event, cx| {
@@ -714,6 +711,17 @@ pub(super) fn each_stream_event(
     };
     stream.feed(bytes, &mut write)?;
     stream.finish(&mut write)
+}
+
+/// A whole answer as its upstream gave it.
+fn read_whole<'b>(
+    upstream: Protocol,
+    cx: &Context,
+    body: &'b [u8],
+    warnings: &mut Warnings,
+) -> Result<Reply<'b>, Error> {
+    let object = Object::parse(body).map_err(|fault| no_object(body, fault))?;
+    twins::read_reply(upstream, object, cx, warnings)
 }
 
 /// A whole answer that is no JSON object: relays send pages under 200, and so does a host that is no API.
