@@ -281,7 +281,9 @@ impl Trace {
         if !access::is_wanted() {
             return;
         }
-        if let Some(warnings) = self.warnings.header() {
+        if log::enabled(log::Level::Debug)
+            && let Some(warnings) = self.warnings.header()
+        {
             log::debug!("the conversion warns", warnings = warnings, id = request_id);
         }
         let route = self.route.as_deref();
