@@ -568,11 +568,7 @@ mod tests {
 
     #[test]
     fn a_share_comes_back_when_dropped_and_too_much_is_refused() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        crate::net::block_on(async {
             let budget = Arc::new(Budget::new(10 * 1024));
             let mut share = Share::default();
             assert!(budget.cover(&mut share, 4000).await);

@@ -68,3 +68,12 @@ pub async fn together<T>(futures: Vec<Running<'_, T>>) -> Vec<T> {
     .await;
     done.into_iter().flatten().collect()
 }
+
+/// Runs a test that waits, on this thread.
+#[cfg(test)]
+fn block_on<F: Future>(test: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(test)
+}

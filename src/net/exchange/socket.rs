@@ -132,11 +132,7 @@ mod tests {
 
     #[test]
     fn parts_arrive_in_order_however_little_the_socket_takes() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        crate::net::block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let ours = TcpStream::connect(listener.local_addr().unwrap());
             let (ours, theirs) = (ours.await.unwrap(), listener.accept().await.unwrap().0);

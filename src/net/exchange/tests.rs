@@ -10,11 +10,7 @@ const PIECES: [usize; 9] = [1, 200, 4095, 4096, 4097, 0, 2_000_000, 700, 5000];
 
 /// What a client gets for those pieces, head and body, when it begins to read only after `late`.
 fn sent(length: Option<u64>, version: Version, late: Duration) -> Vec<u8> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    crate::net::block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (mut client, (ours, peer)) = (client.await.unwrap(), listener.accept().await.unwrap());

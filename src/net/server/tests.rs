@@ -60,11 +60,7 @@ fn with_server<F: Future>(
     connections: usize,
     talk: impl FnOnce(SocketAddr, Arc<Odd>, Arc<Shared>) -> F,
 ) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    crate::net::block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (_stop, stop) = watch::channel(false);
